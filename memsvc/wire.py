@@ -1,0 +1,284 @@
+"""Request and response models: what travels over HTTP. The SDK and the API share these classes."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+
+Kind = Literal["turn", "fact", "summary", "preference", "procedure", "concept", "core", "document"]
+TextKind = Literal["fact", "summary", "preference", "procedure", "concept", "core", "document"]
+Role = Literal["user", "assistant", "system", "tool"]
+State = Literal["generated", "activated", "merged", "archived", "expired", "frozen", "quarantined"]
+Scope = Literal["read", "write", "admin"]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
+Metadata = dict[str, JsonValue]
+
+
+class Model(BaseModel):
+    """A field that is not known is an error: a typing slip must not lose data silently."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Header(Model):
+    """What a caller may say about any item."""
+
+    id: UUID | None = Field(None, description="Your id; the same id with the same content is stored once.")
+    content: str = Field(description="The text, stored byte for byte.")
+    importance: float = Field(0.5, ge=0, le=1, description="How much it matters, 0 to 1.")
+    sensitivity: Literal["public", "normal", "sensitive"] = "normal"
+    expires_at: datetime | None = Field(None, description="After this moment it is never returned.")
+    metadata: Metadata = Field(
+        default_factory=dict, description="Free fields; recall filters by equality."
+    )
+
+
+class MessageIn(Header):
+    """One message of a conversation; it becomes a memory of kind `turn`."""
+
+    role: Role
+    name: Name | None = Field(None, description="Who spoke, when roles do not say it.")
+    timestamp: datetime | None = Field(
+        None, description="When it was said (ISO 8601). Without an offset the request's `timezone` applies."
+    )
+    session: Name | None = Field(None, description="The conversation; by default the request's `session`.")
+    position: int | None = Field(None, ge=0, description="Place in the session; by default the next one.")
+
+
+class TextIn(Header):
+    """A text that is not a message: a fact, preference, document..."""
+
+    kind: TextKind = "fact"
+    name: Name | None = Field(None, description="Who or what it is about or from.")
+    timestamp: datetime | None = Field(None, description="When it was true or happened (ISO 8601).")
+    session: Name | None = None
+
+
+class WriteRequest(Model):
+    """1 to 1,000 items, stored in one transaction."""
+
+    space: Name = Field("default", description="Container of the memories; made when it does not exist.")
+    session: Name | None = Field(None, description="Session of the messages that name none.")
+    timezone: str = Field("UTC", description="IANA zone of timestamps that carry no offset.")
+    messages: list[MessageIn] = Field(default_factory=list)
+    texts: list[TextIn] = Field(default_factory=list)
+    wait: bool = Field(True, description="False: answer once stored; embeddings follow in the background.")
+
+
+class WrittenItem(Model):
+    """What became of one item, in the order sent (messages, then texts)."""
+
+    id: UUID
+    status: Literal["created", "duplicate"]
+    state: State
+    version: int
+    chunks: int
+    searchable: bool = Field(description="Its embeddings are stored; it is found by every arm.")
+
+
+class Receipt(Model):
+    """Proof of a write; poll `GET /v1/receipts/{id}` until `searchable`."""
+
+    id: UUID
+    space: str
+    stored: int = Field(description="Items of this request that are stored, duplicates included.")
+    created: int
+    duplicates: int
+    pending: int = Field(description="Items whose embeddings are still to come.")
+    searchable: bool
+    recorded_at: datetime
+
+
+class WriteResponse(Model):
+    """201: everything in it is committed."""
+
+    receipt: Receipt
+    items: list[WrittenItem]
+
+
+class Memory(Model):
+    """One MemCube record in its current version."""
+
+    id: UUID
+    space: str
+    kind: Kind
+    payload_type: Literal["plaintext", "activation", "parametric"]
+    content: str
+    role: Role | None
+    name: str | None
+    session: str | None
+    position: int | None
+    origin: str
+    actor: str = Field(description="Principal that wrote it.")
+    occurred_at: datetime | None
+    occurred_zone: str | None
+    recorded_at: datetime
+    updated_at: datetime
+    state: State
+    version: int
+    importance: float
+    strength: float
+    trust: float
+    access_count: int
+    last_accessed_at: datetime | None
+    sensitivity: str
+    visibility: str
+    expires_at: datetime | None
+    legal_hold: bool
+    content_hash: str = Field(description="SHA-256 of the content, hex.")
+    searchable: bool
+    metadata: Metadata
+
+
+class MemoryPage(Model):
+    """One page of a listing; pass `next_cursor` as `cursor` for the next."""
+
+    items: list[Memory]
+    next_cursor: str | None
+
+
+class MemoryPatch(Model):
+    """Fields to change; what is left out stays. New content makes a new version."""
+
+    content: str | None = None
+    importance: float | None = Field(None, ge=0, le=1)
+    metadata: Metadata | None = Field(None, description="Replaces the metadata whole.")
+    timestamp: datetime | None = None
+    expires_at: datetime | None = None
+
+
+class SpaceOut(Model):
+    """A space and what it holds."""
+
+    name: str
+    memories: int
+    chunks: int
+    pending: int
+    encoder: str | None
+    created_at: datetime
+
+
+class SpaceList(Model):
+    """The tenant's spaces, by name."""
+
+    items: list[SpaceOut]
+
+
+class Filters(Model):
+    """Conditions that every returned memory meets; they are applied inside the query."""
+
+    kinds: list[Kind] | None = None
+    roles: list[Role] | None = None
+    names: list[Name] | None = None
+    sessions: list[Name] | None = None
+    metadata: Metadata | None = Field(None, description="Each key must be present with this value.")
+    occurred_from: datetime | None = None
+    occurred_to: datetime | None = None
+
+
+class RecallRequest(Model):
+    """Ask for the memories that bear on a query."""
+
+    query: str = Field(max_length=20_000)
+    spaces: list[Name] = Field(default_factory=lambda: ["default"], min_length=1, max_length=50)
+    k: int = Field(10, ge=1, le=500)
+    filters: Filters = Field(default_factory=Filters)
+    as_of: datetime | None = Field(None, description="Only what was recorded by then.")
+    now: datetime | None = Field(None, description="The asker's clock, for `yesterday` and recency.")
+    timezone: str = Field("UTC", description="The asker's IANA zone.")
+    recipe: Literal["fast", "balanced"] = "balanced"
+    token_budget: int | None = Field(None, ge=1, le=1_000_000, description="Most tokens of content in total.")
+    explain: bool = Field(False, description="Add scores per stage, reasons and neighbours.")
+
+
+class Reason(Model):
+    """One stage's part in a result's score."""
+
+    stage: str
+    raw: float = Field(description="The stage's own value, such as a cosine or a BM25 sum.")
+    contribution: float = Field(description="What it added to `score`.")
+
+
+class Neighbour(Model):
+    """A turn beside the result in its session."""
+
+    id: UUID
+    offset: int = Field(description="-1 is the turn before.")
+    role: Role | None
+    name: str | None
+    content: str
+
+
+class RecallResult(Model):
+    """One memory, why it is here and where it came from."""
+
+    rank: int
+    score: float
+    memory: Memory
+    snippet_start: int = Field(description="Character offset of the best chunk in the content.")
+    snippet_end: int
+    tokens: int
+    matched_terms: list[str]
+    reasons: list[Reason] = Field(default_factory=list)
+    neighbours: list[Neighbour] = Field(default_factory=list)
+
+
+class RecallResponse(Model):
+    """Memories, best first."""
+
+    results: list[RecallResult]
+    recipe: str
+    encoder: str
+    tokens: int
+    candidates: int
+    degraded: bool = Field(description="True when a stage was left out; `notes` says which and why.")
+    notes: list[str]
+    timings_ms: dict[str, float]
+
+
+class ContextRequest(RecallRequest):
+    """Ask for a prompt-ready block."""
+
+    k: int = Field(50, ge=1, le=500)
+    token_budget: int | None = Field(2000, ge=1, le=1_000_000)
+
+
+class Citation(Model):
+    """`[ref]` in the text is this memory."""
+
+    ref: int
+    id: UUID
+    session: str | None
+    occurred_at: datetime | None
+
+
+class ContextResponse(Model):
+    """A time-ordered, cited block within the token budget."""
+
+    text: str
+    citations: list[Citation]
+    tokens: int
+    degraded: bool
+    notes: list[str]
+
+
+class Health(Model):
+    """Liveness or readiness."""
+
+    status: Literal["ok", "unavailable"]
+    version: str
+    checks: dict[str, str] = Field(default_factory=dict)
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details: the one shape of every error."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    remedy: str
+    request_id: str | None = None
+    errors: list[dict[str, str]] = Field(default_factory=list)
