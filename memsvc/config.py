@@ -30,9 +30,7 @@ class Settings(BaseSettings):
         description="Where the embedded database and the local key live.",
     )
     host: str = Field("127.0.0.1", description="Address to listen on.")
-    port: Annotated[int, Field(ge=0, le=65535)] = Field(
-        8377, description="Port to listen on; 0 takes a free one."
-    )
+    port: Annotated[int, Field(ge=0, le=65535)] = Field(8377, description="Port to listen on; 0 takes a free one.")
     api_key: SecretStr | None = Field(
         None, description="Key the CLI and SDK send. Unset: the local key in the data directory."
     )
@@ -47,12 +45,8 @@ class Settings(BaseSettings):
     encoder_api_key: SecretStr | None = Field(None, description="Key for the embeddings endpoint.")
     device: Device = Field("auto", description="Device of a local encoder.")
     encoder_batch_tokens: int = Field(8192, ge=256, description="Most tokens (padded) in one encoder batch.")
-    encoder_max_wait_ms: float = Field(
-        2.0, ge=0, description="Longest wait of a query for others to share its batch."
-    )
-    encoder_queue_texts: int = Field(
-        20_000, ge=1, description="Texts that may wait for the encoder; past it, 429."
-    )
+    encoder_max_wait_ms: float = Field(2.0, ge=0, description="Longest wait of a query for others to share its batch.")
+    encoder_queue_texts: int = Field(20_000, ge=1, description="Texts that may wait for the encoder; past it, 429.")
     torch_threads: int = Field(0, ge=0, description="Threads of torch on a CPU; 0: one per physical core.")
 
     max_items: int = Field(1000, ge=1, le=1000, description="Most items in one write.")
@@ -61,15 +55,11 @@ class Settings(BaseSettings):
     max_future_s: float = Field(
         86_400.0, ge=0, description="How far ahead of the clock a timestamp may be, in seconds."
     )
-    exact_scan_limit: int = Field(
-        20_000, ge=0, description="Chunks in scope up to which the dense arm scans exactly."
-    )
+    exact_scan_limit: int = Field(20_000, ge=0, description="Chunks in scope up to which the dense arm scans exactly.")
     pool_size: int = Field(8, ge=1, description="Database connections of one process.")
     worker_in_serve: bool = Field(True, description="Run the background worker inside `memsvc serve`.")
     shutdown_grace_s: float = Field(30.0, ge=0, description="Time that requests in flight get at shutdown.")
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="Least level that is logged."
-    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
     log_format: Literal["json", "console"] = Field("json", description="Form of the log lines.")
     otlp_endpoint: str | None = Field(
         None,

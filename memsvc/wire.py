@@ -29,9 +29,7 @@ class Header(Model):
     importance: float = Field(0.5, ge=0, le=1, description="How much it matters, 0 to 1.")
     sensitivity: Literal["public", "normal", "sensitive"] = "normal"
     expires_at: datetime | None = Field(None, description="After this moment it is never returned.")
-    metadata: Metadata = Field(
-        default_factory=dict, description="Free fields; recall filters by equality."
-    )
+    metadata: Metadata = Field(default_factory=dict, description="Free fields; recall filters by equality.")
 
 
 class MessageIn(Header):
