@@ -163,6 +163,13 @@ class SpaceList(Model):
     items: list[SpaceOut]
 
 
+class Storage(Model):
+    """What the store takes on disk."""
+
+    bytes: int
+    memories: int
+
+
 class Filters(Model):
     """Conditions that every returned memory meets; they are applied inside the query."""
 

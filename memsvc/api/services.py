@@ -1,0 +1,37 @@
+"""What the routes work with. Built by the composition root, reached through `request.app.state.services`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from memsvc.api.auth import Authenticator
+from memsvc.config import Settings
+from memsvc.ingest.write import Ingest
+from memsvc.retrieval.recall import Recaller
+from memsvc.store.database import Database
+
+Clock = Callable[[], datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything a request may use; `clock` returns an aware UTC time."""
+
+    settings: Settings
+    clock: Clock
+    database: Database
+    authenticator: Authenticator
+    ingest: Ingest
+    recaller: Recaller
+
+
+def get_services(request: Request) -> Services:
+    """The services of this process."""
+    services: Services = request.app.state.services
+    return services
+
+
+ServicesDep = Annotated[Services, Depends(get_services)]

@@ -1,0 +1,65 @@
+"""The command line. Commands import what they need when they run, so that `memsvc --help` is quick."""
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+import memsvc
+from memsvc.commands import demo, keys, memories, processes, recall
+from memsvc.errors import MemsvcError
+
+
+class ReportingGroup(TyperGroup):
+    """Turns the project's own errors into text on stderr and exit status 1; anything else is a defect and traced."""
+
+    def invoke(self, ctx: Any) -> Any:  # typer's context class has no public name that every release shares
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except _reported() as error:
+            from memsvc.commands.output import report
+
+            report(error)
+            raise typer.Exit(1) from None
+
+
+def _reported() -> tuple[type[Exception], ...]:
+    """The errors to report: evaluated only when one was raised, because the client's module is slow to import."""
+    from memsvc.sdk.errors import MemsvcClientError
+
+    return (MemsvcError, MemsvcClientError)
+
+
+app = typer.Typer(
+    name="memsvc",
+    cls=ReportingGroup,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="A self-hosted long-term memory service for AI agents.",
+    epilog="MEMSVC_URL and MEMSVC_API_KEY choose the service; docs/configuration.md lists every setting.",
+)
+for run in (processes.serve, processes.worker, processes.migrate, processes.doctor):
+    app.command(rich_help_panel="Service")(run)
+app.add_typer(keys.app, name="keys", rich_help_panel="Service")
+for use in (memories.add, recall.recall, recall.context):
+    app.command(rich_help_panel="Memories")(use)
+app.command("list", rich_help_panel="Memories")(memories.list_memories)
+app.command("get", rich_help_panel="Memories")(memories.get)
+app.command("delete", rich_help_panel="Memories")(memories.delete)
+app.command(rich_help_panel="Try it")(demo.demo)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"memsvc {memsvc.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass

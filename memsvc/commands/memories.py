@@ -1,0 +1,171 @@
+"""Commands that store, list, show and delete memories."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+from uuid import UUID
+
+import typer
+
+from memsvc.commands.output import JsonOption, SpaceOption, connect, console, moment, one_line, print_json, visible
+
+if TYPE_CHECKING:
+    from memsvc.commands.item_file import Defaults
+    from memsvc.sdk.requests import ListOptions, WriteOptions
+
+WRITE_TIMEOUT_S = 300.0  # a batch of long texts on a small machine embeds slowly
+ROW_CHARACTERS = 120
+
+
+def add(
+    text: Annotated[list[str] | None, typer.Argument(help="One or more texts.")] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "--file",
+            "-f",
+            exists=True,
+            dir_okay=False,
+            readable=True,
+            allow_dash=True,
+            help="A .jsonl file of messages and texts, a text file with one text a line, or - for stdin.",
+        ),
+    ] = None,
+    kind: Annotated[
+        str | None, typer.Option(help="fact (default), summary, preference, procedure, concept, core or document.")
+    ] = None,
+    role: Annotated[
+        str | None, typer.Option(help="Store messages of this role: user, assistant, system, tool.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Who spoke, or who or what it is about.")] = None,
+    session: Annotated[str | None, typer.Option(help="The conversation.")] = None,
+    space: SpaceOption = "default",
+    timestamp: Annotated[str | None, typer.Option(help="When it was said or true (ISO 8601).")] = None,
+    timezone: Annotated[str, typer.Option(help="IANA zone of timestamps without an offset.")] = "UTC",
+    idempotency_key: Annotated[str | None, typer.Option(help="Go on with a write that failed half-way.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Store texts, messages or a file of them. A file is checked whole before anything is sent."""
+    from memsvc.commands.item_file import Defaults
+
+    if bool(text) == (file is not None):
+        raise typer.BadParameter("give either texts or --file", param_hint="TEXT")
+    if kind is not None and role is not None:
+        raise typer.BadParameter("a message has a role and no kind", param_hint="--kind")
+    defaults = Defaults(kind=kind, role=role, name=name, session=session, timestamp=timestamp)
+    options: WriteOptions = {"space": space, "timezone": timezone}
+    if file is not None:
+        _add_file(file, defaults, options, idempotency_key, as_json=as_json)
+        return
+    items = [defaults.complete({"content": each}) for each in text or ()]
+    with connect(timeout=WRITE_TIMEOUT_S) as client:
+        if role is not None:
+            answer = client.add(messages=items, idempotency_key=idempotency_key, **options)
+        else:
+            answer = client.add(texts=items, idempotency_key=idempotency_key, **options)
+    if as_json:
+        print_json(answer)
+        return
+    for item in answer.items:
+        typer.echo(f"{item.id}  {item.status}")
+    _say_stored(answer.receipt.stored, answer.receipt.duplicates, answer.receipt.pending, space)
+
+
+def list_memories(
+    space: SpaceOption = "default",
+    kind: Annotated[str | None, typer.Option(help="Only this kind.")] = None,
+    role: Annotated[str | None, typer.Option(help="Only messages of this role.")] = None,
+    session: Annotated[str | None, typer.Option(help="Only this conversation.")] = None,
+    state: Annotated[str | None, typer.Option(help="Only this lifecycle state.")] = None,
+    name: Annotated[str | None, typer.Option(help="Only from or about this name.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Most memories to show.")] = 20,
+    cursor: Annotated[str | None, typer.Option(help="Where the listing before ended.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List memories."""
+    from rich.table import Table
+    from rich.text import Text
+
+    filters = {"kind": kind, "role": role, "session": session, "state": state, "name": name}
+    # Not checked here: the service knows which kinds, roles and states there are, and says so.
+    options = cast("ListOptions", {"space": space, "limit": limit, "cursor": cursor, **filters})
+    with connect() as client:
+        page = client.list(**options)
+    if as_json:
+        print_json(page)
+        return
+    table = Table()
+    table.add_column("id", no_wrap=True)
+    for title in ("kind", "when (UTC)", "who", "state", "content"):
+        table.add_column(title)
+    for memory in page.items:
+        who = memory.name or memory.role or ""
+        cells = (str(memory.id), memory.kind, moment(memory.occurred_at), visible(who), memory.state)
+        table.add_row(*map(Text, cells), Text(one_line(memory.content, ROW_CHARACTERS)))
+    console().print(table)
+    if page.next_cursor:
+        typer.echo(f"There are more: repeat with --cursor {page.next_cursor}")
+
+
+def get(
+    memory_id: Annotated[UUID, typer.Argument(metavar="ID", help="The memory's id.")], as_json: JsonOption = False
+) -> None:
+    """Show one memory."""
+    from rich.table import Table
+    from rich.text import Text
+
+    with connect() as client:
+        memory = client.get(memory_id)
+    if as_json:
+        print_json(memory)
+        return
+    table = Table.grid(padding=(0, 2))
+    for field, value in memory.model_dump(mode="json", exclude={"content"}, exclude_none=True).items():
+        table.add_row(Text(field, "dim"), Text(visible(str(value))))
+    output = console()
+    output.print(table)
+    output.print()
+    output.print(Text(visible(memory.content)))
+
+
+def delete(
+    memory_id: Annotated[UUID, typer.Argument(metavar="ID", help="The memory's id.")], as_json: JsonOption = False
+) -> None:
+    """Delete one memory."""
+    with connect() as client:
+        client.delete(memory_id)
+    typer.echo(f'{{"deleted": "{memory_id}"}}' if as_json else f"Deleted {memory_id}.")
+
+
+def _add_file(file: Path, defaults: "Defaults", options: "WriteOptions", key: str | None, *, as_json: bool) -> None:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from memsvc.commands.item_file import is_json_lines, parse_items, read_text
+
+    text = read_text(file)
+    items = parse_items(text, json_lines=is_json_lines(file, text), defaults=defaults)
+    terminal = Console(stderr=True)
+    columns = (TextColumn("storing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with (
+        connect(timeout=WRITE_TIMEOUT_S) as client,
+        Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as progress,
+    ):
+        task = progress.add_task("", total=len(items))
+        result = client.add_many(
+            items, on_progress=lambda stored: progress.update(task, completed=stored), idempotency_key=key, **options
+        )
+    if as_json:
+        from pydantic import TypeAdapter
+
+        from memsvc.sdk import BulkResult
+
+        typer.echo(TypeAdapter(BulkResult).dump_json(result, indent=2).decode())
+        return
+    _say_stored(result.stored, result.duplicates, result.pending, options["space"])
+
+
+def _say_stored(stored: int, duplicates: int, pending: int, space: str) -> None:
+    notes = [f"{duplicates} of them before"] if duplicates else []
+    notes += [f"{pending} still to be embedded"] if pending else []
+    items = "1 item is" if stored == 1 else f"{stored} items are"
+    typer.echo(f"{items} stored in {space}" + (f" ({', '.join(notes)})" if notes else "") + ".")

@@ -1,0 +1,394 @@
+"""The first schema: tenants, records, search, jobs; row-level security on every tenant table."""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from alembic import op
+from pgvector.sqlalchemy import VECTOR
+from procrastinate.schema import SchemaManager
+from sqlalchemy.dialects.postgresql import JSONB
+
+revision: str = "0001"
+down_revision: str | None = None
+branch_labels: Sequence[str] | None = None
+depends_on: Sequence[str] | None = None
+
+TENANT_TABLES = (
+    "tenants",
+    "principals",
+    "api_keys",
+    "spaces",
+    "sessions",
+    "memories",
+    "memory_versions",
+    "chunks",
+    "postings",
+    "operations",
+    "operation_changes",
+    "lineage",
+    "receipts",
+)
+ANN_DIMENSIONS = (256, 384, 512, 768, 1024, 1536, 2048, 3072)
+
+# An unset tenant reads as NULL and matches nothing. The sub-select is evaluated once a statement, not once a row.
+CURRENT_TENANT = "(SELECT NULLIF(current_setting('memsvc.tenant_id', true), '')::uuid)"
+
+# A request's tenant is not known before its key is found: the one look-up that crosses tenants runs with the owner's
+# rights, takes the exact prefix and returns that one row.
+FIND_KEY = """
+CREATE FUNCTION memsvc_find_key(wanted text)
+RETURNS TABLE (tenant_id uuid, tenant text, principal_id uuid, principal text, key_id uuid, secret_hash text,
+               scopes text[])
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public
+AS $$
+    SELECT k.tenant_id, t.name, k.principal_id, p.name, k.id, k.secret_hash, k.scopes
+    FROM api_keys k
+    JOIN tenants t ON t.tenant_id = k.tenant_id
+    JOIN principals p ON p.tenant_id = k.tenant_id AND p.id = k.principal_id
+    WHERE k.prefix = wanted AND k.revoked_at IS NULL
+$$
+"""
+
+
+def upgrade() -> None:
+    op.execute("CREATE EXTENSION IF NOT EXISTS vector")
+    create_tables()
+    for dimension in ANN_DIMENSIONS:
+        op.execute(
+            f"CREATE INDEX ix_chunks_ann_{dimension} ON chunks USING hnsw ((vec::halfvec({dimension})) halfvec_ip_ops) "
+            f"WHERE ann AND dimension = {dimension}"
+        )
+    # An exact scan reads whole rows: a vector stays in its row as long as it fits a page.
+    op.execute("ALTER TABLE chunks ALTER COLUMN vec SET STORAGE MAIN")
+    for table in TENANT_TABLES:
+        op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
+        same_tenant = f"(tenant_id = {CURRENT_TENANT})"
+        op.execute(f"CREATE POLICY tenant ON {table} USING {same_tenant} WITH CHECK {same_tenant}")
+    op.execute(FIND_KEY)
+    op.get_bind().exec_driver_sql(SchemaManager.get_schema().replace("%", "%%"))
+
+
+def downgrade() -> None:
+    raise NotImplementedError("0001 is the first schema; drop the database instead")
+
+
+def create_tables() -> None:
+    op.create_table(
+        "encoders",
+        sa.Column("id", sa.SmallInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("revision", sa.Text(), nullable=False),
+        sa.Column("dimension", sa.SmallInteger(), nullable=False),
+        sa.Column("pooling", sa.Text(), nullable=False),
+        sa.Column("query_prefix", sa.Text(), nullable=False),
+        sa.Column("document_prefix", sa.Text(), nullable=False),
+        sa.Column("file_hash", sa.Text(), nullable=False),
+        sa.Column("active", sa.Boolean(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_encoders")),
+        sa.UniqueConstraint("key", name=op.f("uq_encoders_key")),
+    )
+    op.create_index("uq_encoders_active", "encoders", ["active"], unique=True, postgresql_where=sa.text("active"))
+    op.create_table(
+        "tenants",
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", name=op.f("pk_tenants")),
+        sa.UniqueConstraint("name", name=op.f("uq_tenants_name")),
+    )
+    op.create_table(
+        "principals",
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["tenant_id"], ["tenants.tenant_id"], name=op.f("fk_principals_tenant_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_principals")),
+        sa.UniqueConstraint("tenant_id", "name", name=op.f("uq_principals_tenant_id_name")),
+    )
+    op.create_table(
+        "spaces",
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("next_memory", sa.BigInteger(), server_default="1", nullable=False),
+        sa.Column("next_chunk", sa.BigInteger(), server_default="1", nullable=False),
+        sa.Column("next_session", sa.Integer(), server_default="1", nullable=False),
+        sa.Column("memories", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("chunks", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column(
+            "terms", sa.BigInteger(), server_default="0", nullable=False, comment="sum of chunk lengths, for BM25"
+        ),
+        sa.Column("ann", sa.Boolean(), server_default="false", nullable=False, comment="searched through HNSW"),
+        sa.Column("policies", JSONB(), server_default="{}", nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["tenant_id"], ["tenants.tenant_id"], name=op.f("fk_spaces_tenant_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_spaces")),
+        sa.UniqueConstraint("tenant_id", "name", name=op.f("uq_spaces_tenant_id_name")),
+    )
+    op.create_table(
+        "api_keys",
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("principal_id", sa.Uuid(), nullable=False),
+        sa.Column("prefix", sa.Text(), nullable=False),
+        sa.Column("secret_hash", sa.Text(), nullable=False),
+        sa.Column("scopes", sa.ARRAY(sa.Text()), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "principal_id"],
+            ["principals.tenant_id", "principals.id"],
+            name=op.f("fk_api_keys_tenant_id_principal_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_api_keys")),
+        sa.UniqueConstraint("prefix", name=op.f("uq_api_keys_prefix")),
+    )
+    op.create_table(
+        "operations",
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("space_id", sa.Uuid(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("principal_id", sa.Uuid(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("undone_by", sa.Uuid(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "space_id"],
+            ["spaces.tenant_id", "spaces.id"],
+            name=op.f("fk_operations_tenant_id_space_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_operations")),
+    )
+    op.create_table(
+        "postings",
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("space_id", sa.Uuid(), nullable=False),
+        sa.Column("term", sa.Text(), nullable=False),
+        sa.Column("block", sa.BigInteger(), nullable=False, comment="first chunk of the write that made it"),
+        sa.Column(
+            "entries", sa.LargeBinary(), nullable=False, comment="(chunk u32, tf u16, length u16)*, little-endian"
+        ),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "space_id"],
+            ["spaces.tenant_id", "spaces.id"],
+            name=op.f("fk_postings_tenant_id_space_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("tenant_id", "space_id", "term", "block", name=op.f("pk_postings")),
+    )
+    op.create_table(
+        "receipts",
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("space_id", sa.Uuid(), nullable=False),
+        sa.Column("principal_id", sa.Uuid(), nullable=False),
+        sa.Column("idempotency_key", sa.Text(), nullable=True),
+        sa.Column("request_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("items", JSONB(), nullable=False, comment="[id, created, version, chunks] in the order sent"),
+        sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "space_id"],
+            ["spaces.tenant_id", "spaces.id"],
+            name=op.f("fk_receipts_tenant_id_space_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_receipts")),
+    )
+    op.create_index(
+        "uq_receipts_idempotency",
+        "receipts",
+        ["tenant_id", "principal_id", "idempotency_key"],
+        unique=True,
+        postgresql_where=sa.text("idempotency_key IS NOT NULL"),
+    )
+    op.create_table(
+        "sessions",
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("space_id", sa.Uuid(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("next_position", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "space_id"],
+            ["spaces.tenant_id", "spaces.id"],
+            name=op.f("fk_sessions_tenant_id_space_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_sessions")),
+        sa.UniqueConstraint("tenant_id", "space_id", "name", name=op.f("uq_sessions_tenant_id_space_id_name")),
+    )
+    op.create_table(
+        "memories",
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("space_id", sa.Uuid(), nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False, comment="order of recording inside the space"),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("payload_type", sa.Text(), server_default="plaintext", nullable=False),
+        sa.Column("role", sa.Text(), nullable=True),
+        sa.Column("name", sa.Text(), nullable=True, comment="who spoke, or whom it is about"),
+        sa.Column("session_id", sa.Uuid(), nullable=True),
+        sa.Column("session_number", sa.Integer(), nullable=True),
+        sa.Column("position", sa.Integer(), nullable=True),
+        sa.Column("origin", sa.Text(), server_default="user_input", nullable=False),
+        sa.Column("principal_id", sa.Uuid(), nullable=False),
+        sa.Column("occurred_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("occurred_zone", sa.Text(), nullable=True),
+        sa.Column("valid_from", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("valid_to", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("superseded_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("state", sa.Text(), server_default="generated", nullable=False),
+        sa.Column("version", sa.Integer(), server_default="1", nullable=False),
+        sa.Column("importance", sa.REAL(), server_default="0.5", nullable=False),
+        sa.Column("strength", sa.REAL(), server_default="1", nullable=False),
+        sa.Column("access_count", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("last_accessed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("trust", sa.REAL(), server_default="0.5", nullable=False),
+        sa.Column("sensitivity", sa.Text(), server_default="normal", nullable=False),
+        sa.Column("visibility", sa.Text(), server_default="space", nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("legal_hold", sa.Boolean(), server_default="false", nullable=False),
+        sa.Column("content_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("fingerprint", sa.LargeBinary(), nullable=False, comment="what makes an exact duplicate"),
+        sa.Column("searchable", sa.Boolean(), nullable=False, comment="all its chunks are embedded"),
+        sa.Column("metadata", JSONB(), server_default="{}", nullable=False),
+        sa.CheckConstraint(
+            "kind IN ('turn', 'fact', 'summary', 'preference', 'procedure', 'concept', 'core', 'document')",
+            name=op.f("ck_memories_kind"),
+        ),
+        sa.CheckConstraint(
+            "payload_type IN ('plaintext', 'activation', 'parametric')", name=op.f("ck_memories_payload_type")
+        ),
+        sa.CheckConstraint(
+            "state IN ('generated', 'activated', 'merged', 'archived', 'expired', 'frozen', 'quarantined')",
+            name=op.f("ck_memories_state"),
+        ),
+        sa.CheckConstraint("visibility IN ('private', 'space', 'tenant')", name=op.f("ck_memories_visibility")),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "session_id"],
+            ["sessions.tenant_id", "sessions.id"],
+            name=op.f("fk_memories_tenant_id_session_id"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "space_id"],
+            ["spaces.tenant_id", "spaces.id"],
+            name=op.f("fk_memories_tenant_id_space_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_memories")),
+        sa.UniqueConstraint("tenant_id", "space_id", "number", name=op.f("uq_memories_tenant_id_space_id_number")),
+    )
+    op.create_index("ix_memories_fingerprint", "memories", ["tenant_id", "space_id", "fingerprint"], unique=False)
+    op.create_index(
+        "ix_memories_pending",
+        "memories",
+        ["tenant_id", "space_id", "number"],
+        unique=False,
+        postgresql_where=sa.text("NOT searchable"),
+    )
+    op.create_index(
+        "uq_memories_position",
+        "memories",
+        ["tenant_id", "session_id", "position"],
+        unique=True,
+        postgresql_where=sa.text("session_id IS NOT NULL"),
+    )
+    op.create_table(
+        "operation_changes",
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("operation_id", sa.Uuid(), nullable=False),
+        sa.Column("memory_id", sa.Uuid(), nullable=False),
+        sa.Column("before", JSONB(), nullable=True, comment="header fields and version, never content"),
+        sa.Column("after", JSONB(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "operation_id"],
+            ["operations.tenant_id", "operations.id"],
+            name=op.f("fk_operation_changes_tenant_id_operation_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("tenant_id", "operation_id", "memory_id", name=op.f("pk_operation_changes")),
+    )
+    op.create_index("ix_operation_changes_memory", "operation_changes", ["tenant_id", "memory_id"], unique=False)
+    op.create_table(
+        "chunks",
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("space_id", sa.Uuid(), nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.Column("memory_id", sa.Uuid(), nullable=False),
+        sa.Column("ordinal", sa.Integer(), nullable=False),
+        sa.Column("start_char", sa.Integer(), nullable=False),
+        sa.Column("end_char", sa.Integer(), nullable=False),
+        sa.Column("length", sa.SmallInteger(), nullable=False, comment="terms, for BM25"),
+        sa.Column("encoder_id", sa.SmallInteger(), nullable=True),
+        sa.Column("dimension", sa.SmallInteger(), nullable=True),
+        sa.Column("ann", sa.Boolean(), nullable=False),
+        sa.Column("vec", VECTOR(), nullable=True),
+        sa.ForeignKeyConstraint(["encoder_id"], ["encoders.id"], name=op.f("fk_chunks_encoder_id")),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "memory_id"],
+            ["memories.tenant_id", "memories.id"],
+            name=op.f("fk_chunks_tenant_id_memory_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("tenant_id", "space_id", "number", name=op.f("pk_chunks")),
+    )
+    op.create_index("ix_chunks_memory", "chunks", ["tenant_id", "memory_id"], unique=False)
+    op.create_table(
+        "lineage",
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("derived_id", sa.Uuid(), nullable=False),
+        sa.Column("source_id", sa.Uuid(), nullable=False),
+        sa.Column("operation_id", sa.Uuid(), nullable=False),
+        sa.Column("recorded_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.CheckConstraint("derived_id <> source_id", name=op.f("ck_lineage_acyclic")),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "derived_id"],
+            ["memories.tenant_id", "memories.id"],
+            name=op.f("fk_lineage_tenant_id_derived_id"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "operation_id"],
+            ["operations.tenant_id", "operations.id"],
+            name=op.f("fk_lineage_tenant_id_operation_id"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "source_id"],
+            ["memories.tenant_id", "memories.id"],
+            name=op.f("fk_lineage_tenant_id_source_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("tenant_id", "derived_id", "source_id", name=op.f("pk_lineage")),
+    )
+    op.create_index("ix_lineage_source", "lineage", ["tenant_id", "source_id"], unique=False)
+    op.create_table(
+        "memory_versions",
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("memory_id", sa.Uuid(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("content", sa.Text(), nullable=False),
+        sa.Column("content_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("principal_id", sa.Uuid(), nullable=False),
+        sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "memory_id"],
+            ["memories.tenant_id", "memories.id"],
+            name=op.f("fk_memory_versions_tenant_id_memory_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("tenant_id", "memory_id", "version", name=op.f("pk_memory_versions")),
+    )

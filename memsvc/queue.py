@@ -1,0 +1,51 @@
+"""The job queue: the procrastinate app, and the one way to enqueue inside the caller's transaction."""
+
+from typing import Literal
+
+import procrastinate
+from procrastinate.exceptions import AlreadyEnqueued
+from sqlalchemy.engine import URL, make_url
+
+from memsvc.ids import SpaceId
+from memsvc.store.database import WriteSession
+
+JobName = Literal["embed", "index"]
+# Higher runs first: what recall waits for, before what only makes it faster.
+PRIORITY: dict[JobName, int] = {"embed": 10, "index": 0}
+
+
+def make_app(url: str, *, pool_size: int = 2) -> procrastinate.App:
+    """A procrastinate app on the application role's database; open it before use."""
+    return procrastinate.App(
+        connector=procrastinate.PsycopgConnector(
+            conninfo=libpq_url(make_url(url)), min_size=1, max_size=pool_size, kwargs={"prepare_threshold": None}
+        )
+    )
+
+
+def libpq_url(url: URL) -> str:
+    """The same URL for libpq, which knows no driver names."""
+    return url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+async def enqueue(app: procrastinate.App, session: WriteSession, job: JobName, space_id: SpaceId) -> None:
+    """Enqueue one job of a space in the transaction of `session`; a waiting one serves for both.
+
+    The job exists if, and only if, the transaction commits. A clash with a waiting job aborts the statement, so it
+    runs in a savepoint, and the driver's connection is taken inside that savepoint: taken before, the savepoint would
+    not cover it and the clash would take the caller's rows with it.
+    """
+    target = f"{session.tenant_id}:{space_id}"
+    try:
+        async with session.connection.begin_nested():
+            await app.configure_task(
+                job,
+                lock=target,
+                queueing_lock=f"{job}:{target}",
+                priority=PRIORITY[job],
+                connection=await session.driver(),
+            ).defer_async(tenant_id=str(session.tenant_id), space_id=str(space_id))
+    except AlreadyEnqueued:
+        return
+
+

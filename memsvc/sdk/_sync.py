@@ -1,0 +1,217 @@
+# ruff: noqa: UP028 - `yield from` has no asynchronous form
+"""The synchronous client: generated from `_async.py` by `tools/generate_sync.py`; change that file."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from time import monotonic
+from types import TracebackType
+from typing import Self, TypeVar, Unpack
+from uuid import UUID
+
+import httpx
+
+from memsvc.sdk import requests, retry
+from memsvc.sdk.bulk import BulkResult, ItemLike, Tally, cut, send_in_order
+from memsvc.sdk.connection import resolve
+from memsvc.sdk.errors import TimedOut
+from memsvc.sdk.requests import (
+    Call,
+    ListOptions,
+    MessageLike,
+    PatchFields,
+    RecallOptions,
+    TextLike,
+    WriteOptions,
+)
+from memsvc.wire import (
+    ContextRequest,
+    ContextResponse,
+    Health,
+    Memory,
+    MemoryPage,
+    RecallRequest,
+    RecallResponse,
+    Receipt,
+    SpaceList,
+    WriteResponse,
+)
+
+Answer = TypeVar("Answer")
+
+
+class MemoryClient:
+    """A client of one service and one API key; make it once and share it between threads.
+
+    `url`: else MEMSVC_URL, else http://127.0.0.1:8377. `api_key`: else MEMSVC_API_KEY, else, for a service on
+    this machine, the file `local.key` in MEMSVC_DATA_DIR (or the user's data directory). `timeout`: seconds for
+    each phase of one try, None for no limit. `retries`: further tries after a broken connection, a timeout, 429,
+    502, 503 or 504; every write carries an Idempotency-Key, so none of them stores anything twice.
+
+    All methods raise `MemsvcClientError`: an `ApiError` when the service refused, else `ConnectionFailed` or
+    `TimedOut`.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        api_key: str | None = None,
+        *,
+        timeout: float | None = 30.0,
+        retries: int = 3,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        connection = resolve(url, api_key)
+        self._url = connection.url
+        self._retries = retries
+        self._http = httpx.Client(
+            base_url=connection.url,
+            headers=connection.headers(),
+            timeout=timeout,
+            transport=transport,
+            trust_env=not connection.local,  # HTTP_PROXY cannot reach a service on this machine's loopback
+        )
+
+    def add(
+        self,
+        *,
+        messages: Sequence[MessageLike] = (),
+        texts: Sequence[TextLike] | str = (),
+        idempotency_key: str | None = None,
+        **options: Unpack[WriteOptions],
+    ) -> WriteResponse:
+        """Store up to 1,000 items in one transaction; when this returns, they are committed.
+
+        `messages` are `MessageIn` or dicts, `texts` are `TextIn`, dicts or plain strings (facts). Options: `space`,
+        `session`, `timezone`, `wait` (False: embeddings follow in the background). An `idempotency_key` of your own
+        makes the call safe to repeat also after this process is gone. `ValueError` past 1,000 items.
+        """
+        return self._send(requests.write(messages, texts, options, idempotency_key))
+
+    def add_many(
+        self,
+        items: Iterable[ItemLike],
+        *,
+        batch_size: int = 200,
+        on_progress: Callable[[int], object] | None = None,
+        idempotency_key: str | None = None,
+        **options: Unpack[WriteOptions],
+    ) -> BulkResult:
+        """Store any number of items, read from `items` batch by batch.
+
+        A dict with a `role` is a message, any other a text, and so is a string. Each batch is one transaction;
+        messages of one session are sent in order. `on_progress` is called with the number of items stored so far.
+        An error's note says how many that is and the key with which to go on.
+        """
+        with Tally(idempotency_key, on_progress) as tally:
+            send_in_order(
+                self._send,
+                cut(items, batch_size, options, tally.key),
+                tally,
+            )
+        return tally.result()
+
+    def recall(self, query: str, **options: Unpack[RecallOptions]) -> RecallResponse:
+        """The memories that bear on `query`, best first.
+
+        Options, all with the service's defaults: `space` or `spaces`, `k`, `filters` (`Filters` or a dict), `as_of`,
+        `now`, `timezone`, `recipe` ("fast" or "balanced"), `token_budget`, `explain`.
+        """
+        return self._send(requests.ask("/v1/recall", RecallRequest, query, options, RecallResponse))
+
+    def context(self, query: str, **options: Unpack[RecallOptions]) -> ContextResponse:
+        """A time-ordered, cited block for a prompt, within `token_budget`; the options are those of `recall`."""
+        return self._send(requests.ask("/v1/context", ContextRequest, query, options, ContextResponse))
+
+    def get(self, memory_id: UUID | str) -> Memory:
+        """One memory in its current version."""
+        return self._send(requests.memory(memory_id))
+
+    def list(self, **options: Unpack[ListOptions]) -> MemoryPage:
+        """One page of memories.
+
+        Options: `space`, `kind`, `role`, `session`, `state`, `name`, `limit` (page size) and `cursor`, the
+        `next_cursor` of the page before.
+        """
+        return self._send(requests.list_page(options))
+
+    def iterate(self, **options: Unpack[ListOptions]) -> Iterator[Memory]:
+        """All memories that `list` would page through."""
+        while True:
+            page = self.list(**options)
+            for memory in page.items:
+                yield memory
+            if page.next_cursor is None:
+                return
+            options["cursor"] = page.next_cursor
+
+    def update(self, memory_id: UUID | str, **patch: Unpack[PatchFields]) -> Memory:
+        """Change `content`, `importance`, `metadata`, `timestamp` or `expires_at`; what is left out stays."""
+        return self._send(requests.patch(memory_id, patch))
+
+    def delete(self, memory_id: UUID | str) -> None:
+        """Delete one memory."""
+        self._send(requests.delete(memory_id))
+
+    def receipt(self, receipt_id: UUID | str) -> Receipt:
+        """How far a write has come."""
+        return self._send(requests.receipt(receipt_id))
+
+    def wait_searchable(self, receipt_id: UUID | str, *, timeout: float = 60.0) -> Receipt:
+        """Poll a receipt until every item's embeddings are stored; `TimedOut` after `timeout` seconds."""
+        deadline = monotonic() + timeout
+        pause = 0.05
+        while True:
+            receipt = self.receipt(receipt_id)
+            if receipt.searchable:
+                return receipt
+            left = deadline - monotonic()
+            if left <= 0:
+                raise TimedOut(
+                    f"After {timeout:g} s, {receipt.pending} items of receipt {receipt.id} wait for their embeddings.\n"
+                    "They are stored; wait longer, and see that a worker runs (`memsvc doctor`)."
+                )
+            time.sleep(min(pause, left))
+            pause = min(1.0, pause * 2)
+
+    def spaces(self) -> SpaceList:
+        """The tenant's spaces and what they hold."""
+        return self._send(requests.fetch("/v1/spaces", SpaceList))
+
+    def health(self) -> Health:
+        """Whether the process answers; needs no key."""
+        return self._send(requests.fetch("/healthz", Health))
+
+    def ready(self) -> Health:
+        """Whether the service can work: `status` is "unavailable", and `checks` says why, when it cannot."""
+        return self._send(requests.readiness())
+
+    def close(self) -> None:
+        """Close the connections; the client cannot be used afterwards."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _send(self, call: Call[Answer]) -> Answer:
+        attempt = 0
+        while True:
+            last = attempt >= self._retries or not call.retried
+            try:
+                response = self._http.request(
+                    call.method, call.path, content=call.body, params=call.params, headers=call.headers()
+                )
+            except httpx.RequestError as error:
+                delay = retry.delay_s(error, attempt)
+                if last or delay is None:
+                    raise retry.failure(error, self._url) from error
+            else:
+                delay = retry.delay_s(response, attempt)
+                if last or delay is None:
+                    return call.read(response)
+            time.sleep(delay)
+            attempt += 1

@@ -1,0 +1,145 @@
+"""Connections. A read session and a write session are distinct types; each is one transaction of one tenant."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import psycopg
+from pgvector.psycopg import register_vector_async
+from psycopg import AsyncConnection
+from psycopg.rows import AsyncRowFactory, TupleRow
+from sqlalchemy import CursorResult, Executable, event, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection as SqlConnection
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from memsvc.errors import ConfigurationError, DatabaseUnavailableError
+from memsvc.ids import TenantId
+from memsvc.store.arrays import register_arrays
+
+SET_TENANT = text("SELECT set_config('memsvc.tenant_id', :tenant, true)")
+POOL_TIMEOUT_S = 10.0
+RowT = TypeVar("RowT")
+
+
+@dataclass(frozen=True, slots=True)
+class ReadSession:
+    """A read-only transaction in which only the rows of `tenant_id` are visible."""
+
+    connection: SqlConnection
+    tenant_id: TenantId
+
+    async def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[Any]:
+        """Run a statement; `parameters` as SQLAlchemy takes them."""
+        return await self.connection.execute(statement, parameters)
+
+    async def fetch(
+        self, sql: str, parameters: Mapping[str, object] | Sequence[object], rows: AsyncRowFactory[RowT]
+    ) -> list[RowT]:
+        """Run a hot statement on the driver, in binary, so that arrays arrive as numpy arrays."""
+        driver = await self.driver()
+        async with driver.cursor(binary=True, row_factory=rows) as cursor:
+            await cursor.execute(sql.encode(), parameters)
+            return await cursor.fetchall()
+
+    async def driver(self) -> AsyncConnection[TupleRow]:
+        """The psycopg connection beneath, inside this transaction."""
+        raw = await self.connection.get_raw_connection()
+        connection: AsyncConnection[TupleRow] = raw.driver_connection  # type: ignore[assignment]
+        return connection
+
+
+@dataclass(frozen=True, slots=True)
+class WriteSession(ReadSession):
+    """A transaction that may change rows of `tenant_id`; it commits when its block ends without an error."""
+
+
+class Database:
+    """The application role's pool of connections."""
+
+    def __init__(self, url: str, *, pool_size: int) -> None:
+        self._engine = create_async_engine(
+            make_url(url).set(drivername="postgresql+psycopg"),
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=POOL_TIMEOUT_S,
+            pool_pre_ping=False,
+            connect_args={"prepare_threshold": 3},
+        )
+        event.listen(self._engine.sync_engine, "connect", _prepare_connection)
+
+    @asynccontextmanager
+    async def read(self, tenant_id: TenantId) -> AsyncIterator[ReadSession]:
+        """One read-only transaction."""
+        async with _translated(), self._engine.connect() as connection:
+            await connection.execution_options(postgresql_readonly=True)
+            await connection.execute(SET_TENANT, {"tenant": str(tenant_id)})
+            yield ReadSession(connection, tenant_id)
+
+    @asynccontextmanager
+    async def write(self, tenant_id: TenantId) -> AsyncIterator[WriteSession]:
+        """One transaction, committed at the end of the block."""
+        async with _translated(), self._engine.begin() as connection:
+            await connection.execute(SET_TENANT, {"tenant": str(tenant_id)})
+            yield WriteSession(connection, tenant_id)
+
+    @asynccontextmanager
+    async def untenanted(self) -> AsyncIterator[SqlConnection]:
+        """A transaction with no tenant: tables without `tenant_id` and `memsvc_find_key` only."""
+        async with _translated(), self._engine.begin() as connection:
+            yield connection
+
+    async def check_role(self) -> None:
+        """Refuse a role that row-level security does not bind."""
+        async with self.untenanted() as connection:
+            row = (
+                await connection.execute(
+                    text(
+                        "SELECT r.rolname, r.rolsuper OR r.rolbypassrls, "
+                        "EXISTS (SELECT 1 FROM pg_class c WHERE c.relname = 'memories' AND c.relowner = r.oid) "
+                        "FROM pg_roles r WHERE r.rolname = current_user"
+                    )
+                )
+            ).one()
+        if row[1] or row[2]:
+            raise ConfigurationError(
+                f"MEMSVC_DATABASE_URL connects as {row[0]}, which row-level security does not bind",
+                remedy=(
+                    "Make a plain role (CREATE ROLE memsvc_app LOGIN PASSWORD '...'), put it in MEMSVC_DATABASE_URL "
+                    "and the owner in MEMSVC_ADMIN_DATABASE_URL, then run `memsvc migrate`."
+                ),
+            )
+
+    async def ping(self) -> None:
+        """One round trip; `DatabaseUnavailableError` when it fails."""
+        async with self.untenanted() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._engine.dispose()
+
+
+def _prepare_connection(dbapi_connection: Any, _record: object) -> None:
+    dbapi_connection.run_async(_register_types)
+
+
+async def _register_types(connection: AsyncConnection[TupleRow]) -> None:
+    await register_vector_async(connection)
+    register_arrays(connection)
+
+
+@asynccontextmanager
+async def _translated() -> AsyncIterator[None]:
+    """A lost or unreachable database is one clear error, with nothing half done (the transaction is gone)."""
+    try:
+        yield
+    except (OperationalError, InterfaceError, PoolTimeoutError, psycopg.OperationalError) as error:
+        raise DatabaseUnavailableError(retry_after_s=2.0) from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise DatabaseUnavailableError(retry_after_s=2.0) from error
+        raise

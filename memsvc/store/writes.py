@@ -1,0 +1,270 @@
+"""Inserting memories: what exists already, and what is new, in few set-wise statements."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+from pgvector import Vector
+from psycopg.rows import tuple_row
+from sqlalchemy import text
+
+from memsvc.ids import MemoryId, PrincipalId, SessionId, SpaceId
+from memsvc.store.database import ReadSession, WriteSession
+from memsvc.store.spaces import Space
+
+Vectors = NDArray[np.float32]
+POSTING = np.dtype([("chunk", "<u4"), ("tf", "<u2"), ("length", "<u2")])
+
+
+@dataclass(frozen=True, slots=True)
+class NewChunk:
+    """A unit of search: characters [start, end) of the content, and its terms with their counts."""
+
+    start: int
+    end: int
+    terms: Mapping[str, int]
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewMemory:
+    """A record to insert. `vectors` is float32[chunks, dimension], or None when they come later."""
+
+    id: MemoryId
+    number: int
+    kind: str
+    role: str | None
+    name: str | None
+    session_id: SessionId | None
+    session_number: int | None
+    position: int | None
+    content: str
+    content_hash: bytes
+    fingerprint: bytes
+    occurred_at: datetime | None
+    occurred_zone: str | None
+    importance: float
+    sensitivity: str
+    expires_at: datetime | None
+    metadata: Mapping[str, Any]
+    chunks: Sequence[NewChunk]
+    vectors: Vectors | None
+
+
+@dataclass(frozen=True, slots=True)
+class Existing:
+    """What the store holds of the items about to be written. Values: (id, version, chunks)."""
+
+    by_id: Mapping[UUID, tuple[bytes, MemoryId]]
+    by_position: Mapping[tuple[SessionId, int], tuple[bytes, MemoryId]]
+    by_fingerprint: Mapping[bytes, Sequence[MemoryId]]
+
+
+async def find_existing(
+    session: ReadSession,
+    space_id: SpaceId,
+    *,
+    ids: Sequence[UUID],
+    fingerprints: Sequence[bytes],
+    positions: Sequence[tuple[SessionId, int]],
+) -> Existing:
+    """Look up by id (in the whole tenant), by place in a session, and by fingerprint (in the space)."""
+    tenant = session.tenant_id
+    rows = await session.execute(
+        text(
+            "SELECT 'fingerprint' AS by, id, fingerprint, NULL::uuid AS session_id, NULL::int AS position, number "
+            "FROM memories WHERE tenant_id = :tenant AND space_id = :space AND fingerprint = ANY(:fingerprints) "
+            "UNION ALL SELECT 'id', id, fingerprint, NULL, NULL, number "
+            "FROM memories WHERE tenant_id = :tenant AND id = ANY(:ids) "
+            "UNION ALL SELECT 'position', m.id, m.fingerprint, m.session_id, m.position, m.number "
+            "FROM unnest(CAST(:sessions AS uuid[]), CAST(:positions AS int[])) AS wanted(session_id, position) "
+            "JOIN memories m ON m.tenant_id = :tenant AND m.session_id = wanted.session_id "
+            "AND m.position = wanted.position ORDER BY number"
+        ),
+        {
+            "tenant": tenant,
+            "space": space_id,
+            "fingerprints": list(set(fingerprints)),
+            "ids": list(ids),
+            "sessions": [place[0] for place in positions],
+            "positions": [place[1] for place in positions],
+        },
+    )
+    by_id: dict[UUID, tuple[bytes, MemoryId]] = {}
+    by_position: dict[tuple[SessionId, int], tuple[bytes, MemoryId]] = {}
+    by_fingerprint: dict[bytes, list[MemoryId]] = {}
+    for row in rows:
+        memory = MemoryId(row.id)
+        if row.by == "id":
+            by_id[row.id] = (bytes(row.fingerprint), memory)
+        elif row.by == "position":
+            by_position[SessionId(row.session_id), row.position] = (bytes(row.fingerprint), memory)
+        else:
+            by_fingerprint.setdefault(bytes(row.fingerprint), []).append(memory)
+    return Existing(by_id, by_position, by_fingerprint)
+
+
+_INSERT_MEMORIES = """
+INSERT INTO memories (tenant_id, id, space_id, number, kind, role, name, session_id, session_number, position,
+    principal_id, occurred_at, occurred_zone, recorded_at, updated_at, importance, sensitivity, expires_at,
+    content_hash, fingerprint, searchable, metadata)
+SELECT %(tenant)s, r.id, %(space)s, r.number, r.kind, r.role, r.name, r.session_id, r.session_number, r.position,
+    %(principal)s, r.occurred_at, r.occurred_zone, %(now)s, %(now)s, r.importance, r.sensitivity, r.expires_at,
+    decode(r.content_hash, 'hex'), decode(r.fingerprint, 'hex'), r.searchable, r.metadata
+FROM jsonb_to_recordset(%(rows)s::jsonb) AS r(id uuid, number bigint, kind text, role text, name text,
+    session_id uuid, session_number int, position int, occurred_at timestamptz, occurred_zone text, importance real,
+    sensitivity text, expires_at timestamptz, content_hash text, fingerprint text, searchable bool, metadata jsonb)
+"""
+
+_INSERT_VERSIONS = """
+INSERT INTO memory_versions (tenant_id, memory_id, version, content, content_hash, principal_id, recorded_at)
+SELECT %(tenant)s, v.id, 1, v.content, v.hash, %(principal)s, %(now)s
+FROM unnest(%(ids)s::uuid[], %(contents)s::text[], %(hashes)s::bytea[]) AS v(id, content, hash)
+"""
+
+_INSERT_CHUNKS = """
+INSERT INTO chunks (tenant_id, space_id, number, memory_id, ordinal, start_char, end_char, length, encoder_id,
+    dimension, ann, vec)
+SELECT %(tenant)s, %(space)s, c.number, c.memory, c.ordinal, c.s, c.e, c.length,
+    CASE WHEN c.vec IS NOT NULL THEN %(encoder)s::smallint END,
+    CASE WHEN c.vec IS NOT NULL THEN %(dimension)s::smallint END, %(ann)s, c.vec
+FROM unnest(%(numbers)s::bigint[], %(memories)s::uuid[], %(ordinals)s::int[], %(starts)s::int[], %(ends)s::int[],
+    %(lengths)s::smallint[], %(vectors)s::vector[]) AS c(number, memory, ordinal, s, e, length, vec)
+"""
+
+_INSERT_POSTINGS = """
+INSERT INTO postings (tenant_id, space_id, term, block, entries)
+SELECT %(tenant)s, %(space)s, p.term, %(block)s, p.entries
+FROM unnest(%(terms)s::text[], %(entries)s::bytea[]) AS p(term, entries)
+"""
+
+
+async def insert_memories(
+    session: WriteSession,
+    space: Space,
+    memories: Sequence[NewMemory],
+    *,
+    principal_id: PrincipalId,
+    encoder_id: int,
+    now: datetime,
+) -> None:
+    """Insert records, versions, chunks and postings; the space must be locked, counters are advanced elsewhere."""
+    driver = await session.driver()
+    common = {"tenant": session.tenant_id, "space": space.id, "principal": principal_id, "now": now}
+    async with driver.cursor(row_factory=tuple_row) as cursor:
+        rows = orjson.dumps([_memory_row(memory) for memory in memories]).decode()
+        await cursor.execute(_INSERT_MEMORIES, {**common, "rows": rows})
+        await cursor.execute(
+            _INSERT_VERSIONS,
+            {
+                **common,
+                "ids": [memory.id for memory in memories],
+                "contents": [memory.content for memory in memories],
+                "hashes": [memory.content_hash for memory in memories],
+            },
+        )
+    await insert_chunks(session, space, [(memory.id, memory.chunks, memory.vectors) for memory in memories], encoder_id)
+
+
+async def insert_chunks(
+    session: WriteSession,
+    space: Space,
+    contents: Sequence[tuple[MemoryId, Sequence[NewChunk], Vectors | None]],
+    encoder_id: int,
+) -> None:
+    """Insert the chunks and postings of these memories, numbered from `space.next_chunk`."""
+    columns: list[tuple[int, MemoryId, int, int, int, int, Vector | None]] = []
+    postings: dict[str, list[tuple[int, int, int]]] = {}
+    dimension: int | None = None
+    number = space.next_chunk
+    for memory_id, chunks, vectors in contents:
+        if vectors is not None:
+            dimension = vectors.shape[1]
+        for ordinal, chunk in enumerate(chunks):
+            vector = None if vectors is None else Vector(vectors[ordinal])
+            columns.append((number, memory_id, ordinal, chunk.start, chunk.end, chunk.length, vector))
+            for term, count in chunk.terms.items():
+                postings.setdefault(term, []).append((number, min(count, 0xFFFF), chunk.length))
+            number += 1
+    if not columns:
+        return
+    numbers, memories, ordinals, starts, ends, lengths, all_vectors = (list(column) for column in zip(*columns, strict=True))
+    common = {"tenant": session.tenant_id, "space": space.id}
+    driver = await session.driver()
+    async with driver.cursor() as cursor:
+        await cursor.execute(
+            _INSERT_CHUNKS,
+            {
+                **common,
+                "numbers": numbers,
+                "memories": memories,
+                "ordinals": ordinals,
+                "starts": starts,
+                "ends": ends,
+                "lengths": lengths,
+                "vectors": all_vectors,
+                "encoder": encoder_id,
+                "dimension": dimension,
+                "ann": space.ann,
+            },
+        )
+        if postings:
+            await cursor.execute(
+                _INSERT_POSTINGS,
+                {
+                    **common,
+                    "block": space.next_chunk,
+                    "terms": list(postings),
+                    "entries": [np.array(entries, POSTING).tobytes() for entries in postings.values()],
+                },
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a written memory stands now."""
+
+    version: int
+    chunks: int
+    state: str
+    searchable: bool
+
+
+async def find_standings(session: ReadSession, ids: Sequence[MemoryId]) -> dict[MemoryId, Standing]:
+    """The standing of each of these memories that still exists."""
+    rows = await session.execute(
+        text(
+            "SELECT m.id, m.version, m.state, m.searchable, (SELECT count(*) FROM chunks c "
+            "WHERE c.tenant_id = m.tenant_id AND c.memory_id = m.id) AS chunks "
+            "FROM memories m WHERE m.tenant_id = :tenant AND m.id = ANY(:ids)"
+        ),
+        {"tenant": session.tenant_id, "ids": list(ids)},
+    )
+    return {MemoryId(row.id): Standing(row.version, row.chunks, row.state, row.searchable) for row in rows}
+
+
+def _memory_row(memory: NewMemory) -> dict[str, object]:
+    return {
+        "id": memory.id,
+        "number": memory.number,
+        "kind": memory.kind,
+        "role": memory.role,
+        "name": memory.name,
+        "session_id": memory.session_id,
+        "session_number": memory.session_number,
+        "position": memory.position,
+        "occurred_at": memory.occurred_at,
+        "occurred_zone": memory.occurred_zone,
+        "importance": memory.importance,
+        "sensitivity": memory.sensitivity,
+        "expires_at": memory.expires_at,
+        "content_hash": memory.content_hash.hex(),
+        "fingerprint": memory.fingerprint.hex(),
+        "searchable": memory.vectors is not None,
+        "metadata": memory.metadata,
+    }

@@ -1,0 +1,104 @@
+"""The client's public surface is pinned, and both clients have the same."""
+
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import memsvc.sdk
+from memsvc.sdk import AsyncMemoryClient, MemoryClient
+from memsvc.sdk.requests import PatchFields, RecallOptions, WriteOptions
+from memsvc.wire import MemoryPatch, RecallRequest, WriteRequest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+METHODS = {
+    "add": "(self, *, messages=(), texts=(), idempotency_key=None, **options)",
+    "add_many": "(self, items, *, batch_size=200, on_progress=None, idempotency_key=None, **options)",
+    "close": "(self)",
+    "context": "(self, query, **options)",
+    "delete": "(self, memory_id)",
+    "get": "(self, memory_id)",
+    "health": "(self)",
+    "iterate": "(self, **options)",
+    "list": "(self, **options)",
+    "ready": "(self)",
+    "recall": "(self, query, **options)",
+    "receipt": "(self, receipt_id)",
+    "spaces": "(self)",
+    "update": "(self, memory_id, **patch)",
+    "wait_searchable": "(self, receipt_id, *, timeout=60.0)",
+}
+
+
+def signatures(client: type) -> dict[str, str]:
+    found = {}
+    for name, method in inspect.getmembers(client, inspect.isfunction):
+        if not name.startswith("_"):
+            signature = inspect.signature(method)
+            bare = [each.replace(annotation=inspect.Parameter.empty) for each in signature.parameters.values()]
+            found[name] = str(inspect.Signature(bare))
+    return found
+
+
+def test_exported_names() -> None:
+    assert sorted(memsvc.sdk.__all__) == [
+        "ApiError",
+        "AsyncMemoryClient",
+        "BulkResult",
+        "Busy",
+        "Conflict",
+        "ConnectionFailed",
+        "FieldProblem",
+        "Filters",
+        "Forbidden",
+        "InvalidRequest",
+        "MemoryClient",
+        "MemsvcClientError",
+        "MessageIn",
+        "NotFound",
+        "TextIn",
+        "TimedOut",
+        "TooLarge",
+        "Unauthenticated",
+        "Unavailable",
+    ]
+    assert all(hasattr(memsvc.sdk, name) for name in memsvc.sdk.__all__)
+
+
+def test_methods_and_parameters() -> None:
+    assert signatures(MemoryClient) == METHODS
+
+
+def test_the_asynchronous_client_differs_in_concurrency_and_aclose_alone() -> None:
+    expected = METHODS | {
+        "aclose": METHODS["close"],
+        "add_many": METHODS["add_many"].replace("batch_size=200,", "batch_size=200, concurrency=4,"),
+    }
+    del expected["close"]
+    assert signatures(AsyncMemoryClient) == expected
+
+
+def test_constructor() -> None:
+    parameters = inspect.signature(MemoryClient).parameters
+    assert list(parameters) == ["url", "api_key", "timeout", "retries", "transport"]
+    assert list(inspect.signature(AsyncMemoryClient).parameters) == list(parameters)
+
+
+def test_the_synchronous_client_is_generated_from_the_present_asynchronous_one() -> None:
+    command = [sys.executable, str(ROOT / "tools" / "generate_sync.py"), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_options_are_the_fields_of_the_requests() -> None:
+    assert set(WriteOptions.__annotations__) == set(WriteRequest.model_fields) - {"messages", "texts"}
+    assert set(RecallOptions.__annotations__) == set(RecallRequest.model_fields) - {"query"} | {"space"}
+    assert set(PatchFields.__annotations__) == set(MemoryPatch.model_fields)
+
+
+def test_the_client_imports_nothing_of_the_service() -> None:
+    code = "import sys, memsvc.sdk; print(*sorted(name for name in sys.modules if name.startswith('memsvc.')))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    allowed = {"memsvc.wire", "memsvc.sdk"}
+    assert {name for name in done.stdout.split() if not name.startswith("memsvc.sdk.")} == allowed
