@@ -47,5 +47,3 @@ async def enqueue(app: procrastinate.App, session: WriteSession, job: JobName, s
             ).defer_async(tenant_id=str(session.tenant_id), space_id=str(space_id))
     except AlreadyEnqueued:
         return
-
-

@@ -13,7 +13,7 @@ from memsvc.store.database import Database
 from memsvc.store.keys import Caller, find_caller
 from memsvc.wire import Scope
 
-# A slow hash takes tens of milliseconds: a checked key is remembered this long, so a revocation takes at most this long.
+# A slow hash takes tens of milliseconds, so a checked key is remembered. A revocation takes at most this long.
 CACHE_S = 10.0
 CACHE_KEYS = 10_000
 
@@ -67,7 +67,9 @@ class _Require:
 
     async def __call__(self, caller: CallerDep) -> Caller:
         if not caller.scopes & {self._scope, "admin"}:
-            raise ForbiddenError(f"this needs the scope `{self._scope}`; the key has {', '.join(sorted(caller.scopes))}")
+            raise ForbiddenError(
+                f"this needs the scope `{self._scope}`; the key has {', '.join(sorted(caller.scopes))}"
+            )
         return caller
 
 

@@ -19,7 +19,7 @@ async def healthz() -> Health:
 
 @router.get("/readyz", summary="Can it serve")
 async def readyz(services: ServicesDep, response: Response) -> Health:
-    """200 when the database answers; 503 otherwise. A failing encoder leaves it ready: writes and lexical recall work."""
+    """200 when the database answers, else 503. A failing encoder leaves it ready: writes and lexical recall work."""
     checks = {"encoder": "ok" if services.ingest.batcher.available else "unavailable"}
     try:
         await services.database.ping()

@@ -202,9 +202,11 @@ def _to_change(patch: MemoryPatch, *, max_bytes: int, now: datetime) -> changes.
     given = patch.model_fields_set
     if not given:
         faults.append(FieldError("body", "changes nothing", "Send at least one field to change."))
-    for name in given & {"content", "importance", "metadata"}:
-        if getattr(patch, name) is None:
-            faults.append(FieldError(name, "is null", "Leave the field out to keep it; it cannot be removed."))
+    faults.extend(
+        FieldError(name, "is null", "Leave the field out to keep it; it cannot be removed.")
+        for name in sorted(given & {"content", "importance", "metadata"})
+        if getattr(patch, name) is None
+    )
     if patch.content is not None:
         check_text("content", patch.content, faults, max_bytes=max_bytes)
     header: dict[str, object] = {name: getattr(patch, name) for name in given & {"importance", "metadata"}}

@@ -24,7 +24,7 @@ IN_FLIGHT = Gauge("memsvc_http_in_flight", "Requests being answered.")
 MAX_REQUEST_ID = 128
 
 
-class _BodyTooLarge(Exception):
+class _BodyTooLargeError(Exception):
     """The body went past the limit while it was read."""
 
 
@@ -53,7 +53,7 @@ class RequestMiddleware:
             message = await receive()
             received += len(message.get("body", b""))
             if received > self._limit:
-                raise _BodyTooLarge
+                raise _BodyTooLargeError
             return message
 
         async def stamped(message: Message) -> None:
@@ -66,12 +66,12 @@ class RequestMiddleware:
         IN_FLIGHT.inc()
         try:
             if int(headers.get(b"content-length", b"0") or 0) > self._limit:
-                raise _BodyTooLarge
+                raise _BodyTooLargeError  # noqa: TRY301 - one answer for both ways to be too large
             await self._app(scope, counted, stamped)
-        except _BodyTooLarge:
+        except _BodyTooLargeError:
             error: MemsvcError = TooLargeError(f"the request body is larger than {self._limit} bytes")
             await problem_response(error, request_id)(scope, receive, stamped)
-        except Exception:  # the last line of defence: logged whole, answered with nothing of its cause
+        except Exception:  # noqa: BLE001 - the last line of defence: logged whole, answered with nothing of its cause
             log.exception("request_failed")
             if not responded:
                 await problem_response(MemsvcError(), request_id)(scope, receive, stamped)

@@ -1,8 +1,6 @@
 """`/v1/recall` and `/v1/context`: the read path."""
 
-from dataclasses import asdict
-from typing import Any
-
+from dataclasses import asdict, replace
 from fastapi import APIRouter
 
 from memsvc.api.auth import Reader
@@ -11,8 +9,9 @@ from memsvc.api.services import Services, ServicesDep
 from memsvc.errors import FieldError, InvalidRequestError
 from memsvc.ingest.prepare import check_text, find_zone, to_utc
 from memsvc.retrieval.context import compose
-from memsvc.retrieval.recall import RecallPlan, Recalled
+from memsvc.retrieval.recall import RecallPlan
 from memsvc.store.keys import Caller
+from memsvc.store.search import Beside
 from memsvc.wire import (
     Citation,
     ContextRequest,
@@ -42,7 +41,7 @@ async def recall(request: RecallRequest, caller: Reader, services: ServicesDep) 
             tokens=hit.tokens,
             matched_terms=list(hit.matched_terms),
             reasons=[Reason.model_construct(**asdict(reason)) for reason in hit.reasons],
-            neighbours=[Neighbour.model_construct(**_neighbour(turn)) for turn in hit.neighbours],
+            neighbours=[_neighbour(turn) for turn in hit.neighbours],
         )
         for hit in recalled.hits
     ]
@@ -62,7 +61,8 @@ async def recall(request: RecallRequest, caller: Reader, services: ServicesDep) 
 async def context(request: ContextRequest, caller: Reader, services: ServicesDep) -> ContextResponse:
     """The same memories in the order of time, cited, within the token budget."""
     plan = _plan(request, caller, services)
-    recalled: Recalled = await services.recaller.recall(plan)
+    # The block applies the budget itself: its headings and citations count too.
+    recalled = await services.recaller.recall(replace(plan, token_budget=None))
     block = compose(recalled.hits, budget=plan.token_budget, zone=plan.zone)
     return ContextResponse(
         text=block.text,
@@ -110,5 +110,7 @@ def _plan(request: RecallRequest, caller: Caller, services: Services) -> RecallP
     )
 
 
-def _neighbour(turn: Any) -> dict[str, object]:
-    return {name: getattr(turn, name) for name in Neighbour.model_fields}
+def _neighbour(turn: Beside) -> Neighbour:
+    return Neighbour.model_validate(
+        {"id": turn.id, "offset": turn.offset, "role": turn.role, "name": turn.name, "content": turn.content}
+    )

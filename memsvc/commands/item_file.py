@@ -36,9 +36,12 @@ class Defaults:
         return said | fields
 
 
-def read_text(path: Path) -> str:
-    """The file, or stdin for `-`; `InvalidRequestError` when it is not UTF-8."""
-    content = typer.get_binary_stream("stdin").read() if str(path) == "-" else path.read_bytes()
+def read_text(path: str) -> str:
+    """The file, or stdin for `-`; a usage error when it cannot be read, `InvalidRequestError` when it is not UTF-8."""
+    try:
+        content = typer.get_binary_stream("stdin").read() if path == "-" else Path(path).read_bytes()
+    except OSError as error:
+        raise typer.BadParameter(f"cannot read {path}: {error.strerror}", param_hint="--file") from None
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -48,11 +51,11 @@ def read_text(path: Path) -> str:
         ) from None
 
 
-def is_json_lines(path: Path, text: str) -> bool:
+def is_json_lines(path: str, text: str) -> bool:
     """By the file's ending; stdin by its first character."""
-    if str(path) == "-":
+    if path == "-":
         return text.lstrip()[:1] == "{"
-    return path.suffix.lower() in {".jsonl", ".ndjson"}
+    return Path(path).suffix.lower() in {".jsonl", ".ndjson"}
 
 
 def parse_items(text: str, *, json_lines: bool, defaults: Defaults) -> list[Item]:

@@ -19,7 +19,7 @@ def create(
 ) -> None:
     """Make a key. It goes to stdout, once; only a hash of it is stored."""
     from memsvc.config import load_settings
-    from memsvc.store.keys_admin import create_key
+    from memsvc.deployment import create_key
 
     wanted = [scope.strip() for scope in scopes.split(",") if scope.strip()]
     created = create_key(load_settings(), tenant=tenant, principal=principal, scopes=wanted)
@@ -38,7 +38,7 @@ def list_all() -> None:
     from rich.text import Text
 
     from memsvc.config import load_settings
-    from memsvc.store.keys_admin import list_keys
+    from memsvc.deployment import list_keys
 
     table = Table("prefix", "tenant", "principal", "scopes", "made (UTC)", "revoked (UTC)")
     for key in list_keys(load_settings()):
@@ -51,7 +51,7 @@ def list_all() -> None:
 def revoke(prefix: Annotated[str, typer.Argument(help="The key's prefix, as `memsvc keys list` shows it.")]) -> None:
     """Revoke a key for good."""
     from memsvc.config import load_settings
-    from memsvc.store.keys_admin import revoke_key
+    from memsvc.deployment import revoke_key
 
     revoked = revoke_key(load_settings(), prefix)
     typer.echo(f"Key {revoked.prefix} of {revoked.principal} in {revoked.tenant} is revoked.")

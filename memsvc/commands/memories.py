@@ -1,6 +1,5 @@
 """Commands that store, list, show and delete memories."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 from uuid import UUID
 
@@ -19,14 +18,10 @@ ROW_CHARACTERS = 120
 def add(
     text: Annotated[list[str] | None, typer.Argument(help="One or more texts.")] = None,
     file: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--file",
             "-f",
-            exists=True,
-            dir_okay=False,
-            readable=True,
-            allow_dash=True,
             help="A .jsonl file of messages and texts, a text file with one text a line, or - for stdin.",
         ),
     ] = None,
@@ -136,7 +131,7 @@ def delete(
     typer.echo(f'{{"deleted": "{memory_id}"}}' if as_json else f"Deleted {memory_id}.")
 
 
-def _add_file(file: Path, defaults: "Defaults", options: "WriteOptions", key: str | None, *, as_json: bool) -> None:
+def _add_file(file: str, defaults: "Defaults", options: "WriteOptions", key: str | None, *, as_json: bool) -> None:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

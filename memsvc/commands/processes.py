@@ -39,10 +39,10 @@ def worker() -> None:
 
 def migrate() -> None:
     """Bring the database to this version's schema; safe to run again."""
-    from memsvc import main
+    from memsvc import deployment
     from memsvc.config import load_settings
 
-    main.migrate(load_settings())
+    deployment.migrate(load_settings())
     typer.echo("The database has this version's schema.")
 
 

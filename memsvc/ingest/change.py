@@ -26,7 +26,6 @@ class Change:
 
 async def change(ingest: Ingest, caller: Caller, memory_id: MemoryId, change: Change, *, now: datetime) -> Record:
     """Apply a change as a new version; raises `NotFoundError`."""
-    who = {"principal_id": caller.principal_id, "now": now}
     async with ingest.database.read(caller.tenant_id) as session:
         record = await memories.get_record(session, memory_id, principal_id=caller.principal_id, now=now)
     content = None if change.content == record.content else change.content
@@ -59,8 +58,9 @@ async def change(ingest: Ingest, caller: Caller, memory_id: MemoryId, change: Ch
                 await enqueue(ingest.queue, session, "embed", space.id)
         await memories.update_header(session, memory_id, header, now=now)
         after = {name: value for name, value in header.items() if name not in {"content_hash", "metadata"}}
-        await memories.record_operation(session, "edit", record, after={**after, "version": record.version + 1}, **who)
-        return await memories.get_record(session, memory_id, **who)
+        after["version"] = record.version + 1
+        await memories.record_operation(session, "edit", record, principal_id=caller.principal_id, now=now, after=after)
+        return await memories.get_record(session, memory_id, principal_id=caller.principal_id, now=now)
 
 
 async def delete(ingest: Ingest, caller: Caller, memory_id: MemoryId, *, now: datetime) -> None:

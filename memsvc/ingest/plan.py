@@ -53,7 +53,9 @@ def _by_id(item: Item, existing: Existing) -> MemoryId | None:
     found = existing.by_id.get(item.id) if item.id_given else None
     if found is None:
         return None
-    _require_same(item, found[0], f"{item.path}.id", "is the id of another memory", "Use a new id, or PATCH that memory.")
+    _require_same(
+        item, found[0], f"{item.path}.id", "is the id of another memory", "Use a new id, or PATCH that memory."
+    )
     return found[1]
 
 

@@ -198,7 +198,9 @@ def _check_metadata(path: str, item: Header, faults: list[FieldError]) -> None:
     except (TypeError, orjson.JSONEncodeError):
         encoded = b"\\u0000"
     if b"\\u0000" in encoded:
-        faults.append(FieldError(f"{path}.metadata", "holds text that cannot be stored", "Remove NUL and lone surrogates."))
+        faults.append(
+            FieldError(f"{path}.metadata", "holds text that cannot be stored", "Remove NUL and lone surrogates.")
+        )
 
 
 def _refuse_repeated_ids(items: Sequence[Item]) -> None:
@@ -207,6 +209,8 @@ def _refuse_repeated_ids(items: Sequence[Item]) -> None:
         if item.id_given and item.id in seen:
             raise InvalidRequestError(
                 "two items have one id",
-                fields=(FieldError(f"{item.path}.id", f"is also the id of {seen[item.id]}", "Give each item its own."),),
+                fields=(
+                    FieldError(f"{item.path}.id", f"is also the id of {seen[item.id]}", "Give each item its own."),
+                ),
             )
         seen[item.id] = item.path

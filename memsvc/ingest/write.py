@@ -11,7 +11,7 @@ import structlog
 from numpy.typing import NDArray
 
 from memsvc.errors import ConflictError, EncoderUnavailableError, FieldError
-from memsvc.ids import MemoryId, ReceiptId, new_uuid
+from memsvc.ids import MemoryId, ReceiptId, SessionId, new_uuid
 from memsvc.inference.batcher import EncoderBatcher
 from memsvc.ingest.plan import Placement, place
 from memsvc.ingest.prepare import Item
@@ -136,7 +136,7 @@ async def _find_existing(
         positions=[
             (sessions[item.session].id, item.position)
             for item in items
-            if item.position is not None and item.session in sessions
+            if item.position is not None and item.session is not None and item.session in sessions
         ],
     )
 
@@ -144,16 +144,12 @@ async def _find_existing(
 def _cut_all(ingest: Ingest, items: Sequence[Item]) -> dict[MemoryId, Units]:
     encoder = ingest.batcher.encoder
     return {
-        item.id: cut(
-            item.content, item.name, count_tokens=encoder.count_tokens, max_tokens=encoder.spec.max_tokens
-        )
+        item.id: cut(item.content, item.name, count_tokens=encoder.count_tokens, max_tokens=encoder.spec.max_tokens)
         for item in items
     }
 
 
-async def _encode(
-    ingest: Ingest, units: Mapping[MemoryId, Units], wanted: set[MemoryId]
-) -> dict[MemoryId, Vectors]:
+async def _encode(ingest: Ingest, units: Mapping[MemoryId, Units], wanted: set[MemoryId]) -> dict[MemoryId, Vectors]:
     texts = [text for memory_id, unit in units.items() if memory_id in wanted for text in unit.texts]
     try:
         encoded = await ingest.batcher.encode_documents(texts)
@@ -236,8 +232,8 @@ def _make_receipt(order: WriteOrder, placements: Sequence[Placement]) -> StoredR
     return StoredReceipt(ReceiptId(new_uuid()), order.space, order.request_hash, items, order.now)
 
 
-def _next_positions(placements: Sequence[Placement], sessions: Mapping[str, Session]) -> dict[spaces.SessionId, int]:
-    next_positions: dict[spaces.SessionId, int] = {}
+def _next_positions(placements: Sequence[Placement], sessions: Mapping[str, Session]) -> dict[SessionId, int]:
+    next_positions: dict[SessionId, int] = {}
     for placement in placements:
         if placement.position is not None and placement.item.session is not None:
             session = sessions[placement.item.session]

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Row, text
+from sqlalchemy import text
 
 from memsvc.errors import NotFoundError
 from memsvc.ids import MemoryId, OperationId, PrincipalId, SpaceId, new_uuid
@@ -80,17 +80,19 @@ JOIN principals p ON p.tenant_id = m.tenant_id AND p.id = m.principal_id
 LEFT JOIN sessions se ON se.tenant_id = m.tenant_id AND se.id = m.session_id
 """
 # A private memory is its author's alone; an expired one is nobody's, whether or not a worker has swept it.
-VISIBLE = "(m.visibility <> 'private' OR m.principal_id = %(principal)s) AND (m.expires_at IS NULL OR m.expires_at > %(now)s)"
+VISIBLE = (
+    "(m.visibility <> 'private' OR m.principal_id = %(principal)s) AND (m.expires_at IS NULL OR m.expires_at > %(now)s)"
+)
 _VISIBLE = VISIBLE.replace("%(principal)s", ":principal").replace("%(now)s", ":now")
 
 
-async def get_record(
-    session: ReadSession, memory_id: MemoryId, *, principal_id: PrincipalId, now: datetime
-) -> Record:
+async def get_record(session: ReadSession, memory_id: MemoryId, *, principal_id: PrincipalId, now: datetime) -> Record:
     """The memory with this id; `NotFoundError` when there is none that this principal may see."""
     row = (
         await session.execute(
-            text(f"SELECT {RECORD_COLUMNS} FROM {RECORD_TABLES} WHERE m.tenant_id = :tenant AND m.id = :id AND {_VISIBLE}"),
+            text(
+                f"SELECT {RECORD_COLUMNS} FROM {RECORD_TABLES} WHERE m.tenant_id = :tenant AND m.id = :id AND {_VISIBLE}"
+            ),
             {"tenant": session.tenant_id, "id": memory_id, "principal": principal_id, "now": now},
         )
     ).one_or_none()
@@ -145,7 +147,9 @@ async def lock_record(
     record = await get_record(session, memory_id, principal_id=principal_id, now=now)
     row = (
         await session.execute(
-            text("SELECT next_memory, next_chunk, ann FROM spaces WHERE tenant_id = :tenant AND id = :space FOR UPDATE"),
+            text(
+                "SELECT next_memory, next_chunk, ann FROM spaces WHERE tenant_id = :tenant AND id = :space FOR UPDATE"
+            ),
             {"tenant": session.tenant_id, "space": record.space_id},
         )
     ).one()
@@ -164,9 +168,7 @@ async def update_header(
     unknown = set(changes) - PATCHABLE
     if unknown:
         raise ValueError(f"not patchable: {sorted(unknown)}")
-    values = {
-        name: orjson.dumps(value).decode() if name == "metadata" else value for name, value in changes.items()
-    }
+    values = {name: orjson.dumps(value).decode() if name == "metadata" else value for name, value in changes.items()}
     sets = [f"{name} = CAST(:{name} AS jsonb)" if name == "metadata" else f"{name} = :{name}" for name in changes]
     await session.execute(
         text(
@@ -181,7 +183,13 @@ PATCHABLE = frozenset({"importance", "metadata", "occurred_at", "expires_at", "c
 
 
 async def insert_version(
-    session: WriteSession, record: Record, content: str, content_hash: bytes, *, principal_id: PrincipalId, now: datetime
+    session: WriteSession,
+    record: Record,
+    content: str,
+    content_hash: bytes,
+    *,
+    principal_id: PrincipalId,
+    now: datetime,
 ) -> None:
     """Store the content of the version after `record`'s."""
     await session.execute(
@@ -294,6 +302,6 @@ async def record_operation(
     return operation_id
 
 
-def to_record(row: Row[tuple[Any, ...]]) -> Record:
+def to_record(row: Any) -> Record:
     """A row of `RECORD_COLUMNS`."""
     return Record(**{name: getattr(row, name) for name in Record.__slots__})

@@ -30,9 +30,7 @@ async def find_postings(session: ReadSession, space_id: SpaceId, terms: Sequence
     """Entries (chunk, tf, length) of each term that the space knows."""
     if not terms:
         return {}
-    rows = await session.fetch(
-        _FIND, {"tenant": session.tenant_id, "space": space_id, "terms": list(terms)}, tuple_row
-    )
+    rows = await session.fetch(_FIND, {"tenant": session.tenant_id, "space": space_id, "terms": list(terms)}, tuple_row)
     return {term: np.frombuffer(entries, POSTING) for term, entries, _ in rows}
 
 

@@ -87,8 +87,10 @@ def _conditions(scope: Scope) -> tuple[str, dict[str, object]]:
         "roles": ("m.role = ANY(%(roles)s)", scope.roles),
         "names": ("m.name = ANY(%(names)s)", scope.names),
         "sessions": (
-            "m.session_id IN (SELECT id FROM sessions WHERE tenant_id = %(tenant)s AND space_id = %(space)s "
-            "AND name = ANY(%(sessions)s))",
+            (
+                "m.session_id IN (SELECT id FROM sessions WHERE tenant_id = %(tenant)s AND space_id = %(space)s "
+                "AND name = ANY(%(sessions)s))"
+            ),
             scope.sessions,
         ),
         "metadata": (
@@ -151,19 +153,29 @@ SELECT {_COLUMNS} FROM (
 """
 
 
-async def score_all(session: ReadSession, scope: Scope, query: Vectors) -> ScoredChunks:
-    """Every chunk in scope with its exact cosine (inner product of unit vectors) to `query` float32[dimension]."""
+async def score_all(session: ReadSession, scope: Scope, query: Vectors | None) -> ScoredChunks:
+    """Every chunk in scope with its exact cosine (inner product of unit vectors) to `query` float32[dimension].
+
+    Without a query vector every cosine is NaN, and the lexical arm decides alone.
+    """
     where, parameters = _conditions(scope)
     rows = await session.fetch(
         _EXACT.format(where=where),
-        {**parameters, "tenant": session.tenant_id, "query": Vector(query)},
+        {**parameters, "tenant": session.tenant_id, "query": None if query is None else Vector(query)},
         tuple_row,
     )
     return ScoredChunks(*rows[0])
 
 
 async def score_nearest(
-    session: ReadSession, scope: Scope, query: Vectors, *, limit: int, lexical: Sequence[int], reach: int
+    session: ReadSession,
+    scope: Scope,
+    query: Vectors | None,
+    *,
+    dimension: int,
+    limit: int,
+    lexical: Sequence[int],
+    reach: int,
 ) -> ScoredChunks:
     """The `limit` nearest chunks by HNSW, the `lexical` ones, and the turns within `reach` of both in their sessions.
 
@@ -175,12 +187,12 @@ async def score_nearest(
     await driver.execute("SET LOCAL hnsw.iterative_scan = relaxed_order")
     await driver.execute(f"SET LOCAL hnsw.ef_search = {max(100, min(limit, 1000))}")
     rows = await session.fetch(
-        _APPROXIMATE.format(where=where, dimension=int(query.shape[0])),
+        _APPROXIMATE.format(where=where, dimension=dimension),
         {
             **parameters,
             "tenant": session.tenant_id,
-            "query": Vector(query),
-            "limit": limit,
+            "query": None if query is None else Vector(query),
+            "limit": 0 if query is None else limit,
             "lexical": list(lexical),
             "reach": reach,
         },
@@ -192,7 +204,7 @@ async def score_nearest(
 async def hydrate(session: ReadSession, scope: Scope, chunks: Sequence[int]) -> list[Candidate]:
     """Records and vectors of these chunks, in no particular order; filtered again, since it returns content."""
     where, parameters = _conditions(scope)
-    rows = await session.fetch(
+    rows: list[Any] = await session.fetch(
         f"SELECT {RECORD_COLUMNS}, c.number AS chunk, c.start_char, c.end_char, c.vec FROM {RECORD_TABLES} "
         "JOIN chunks c ON c.tenant_id = m.tenant_id AND c.memory_id = m.id "
         f"WHERE c.tenant_id = %(tenant)s AND c.space_id = %(space)s AND c.number = ANY(%(chunks)s) AND {where}",

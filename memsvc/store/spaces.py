@@ -48,7 +48,9 @@ class SpaceSummary:
 
 async def lock_space(session: WriteSession, name: str) -> Space:
     """The space of that name, made when new, locked until the transaction ends."""
-    select = text("SELECT id, name, next_memory, next_chunk, ann FROM spaces WHERE tenant_id = :tenant AND name = :name FOR UPDATE")
+    select = text(
+        "SELECT id, name, next_memory, next_chunk, ann FROM spaces WHERE tenant_id = :tenant AND name = :name FOR UPDATE"
+    )
     keys = {"tenant": session.tenant_id, "name": name}
     row = (await session.execute(select, keys)).one_or_none()
     if row is None:
@@ -60,9 +62,7 @@ async def lock_space(session: WriteSession, name: str) -> Space:
     return Space(SpaceId(row.id), row.name, row.next_memory, row.next_chunk, row.ann)
 
 
-async def advance_space(
-    session: WriteSession, space_id: SpaceId, *, memories: int, chunks: int, terms: int
-) -> None:
+async def advance_space(session: WriteSession, space_id: SpaceId, *, memories: int, chunks: int, terms: int) -> None:
     """Count what was added; numbers are never given twice."""
     await session.execute(
         text(

@@ -95,9 +95,7 @@ api_keys = Table(
     _moment("created_at", nullable=False, now=True),
     _moment("revoked_at"),
     PrimaryKeyConstraint("tenant_id", "id"),
-    ForeignKeyConstraint(
-        ["tenant_id", "principal_id"], ["principals.tenant_id", "principals.id"], ondelete="CASCADE"
-    ),
+    ForeignKeyConstraint(["tenant_id", "principal_id"], ["principals.tenant_id", "principals.id"], ondelete="CASCADE"),
 )
 
 encoders = Table(
@@ -207,9 +205,7 @@ memories = Table(
         unique=True,
         postgresql_where=text("session_id IS NOT NULL"),
     ),
-    Index(
-        "ix_memories_pending", "tenant_id", "space_id", "number", postgresql_where=text("NOT searchable")
-    ),
+    Index("ix_memories_pending", "tenant_id", "space_id", "number", postgresql_where=text("NOT searchable")),
 )
 
 memory_versions = Table(
@@ -283,9 +279,7 @@ operation_changes = Table(
     Column("before", JSONB, comment="header fields and version, never content"),
     Column("after", JSONB),
     PrimaryKeyConstraint("tenant_id", "operation_id", "memory_id"),
-    ForeignKeyConstraint(
-        ["tenant_id", "operation_id"], ["operations.tenant_id", "operations.id"], ondelete="CASCADE"
-    ),
+    ForeignKeyConstraint(["tenant_id", "operation_id"], ["operations.tenant_id", "operations.id"], ondelete="CASCADE"),
     Index("ix_operation_changes_memory", "tenant_id", "memory_id"),
 )
 

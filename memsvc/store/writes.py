@@ -193,7 +193,9 @@ async def insert_chunks(
             number += 1
     if not columns:
         return
-    numbers, memories, ordinals, starts, ends, lengths, all_vectors = (list(column) for column in zip(*columns, strict=True))
+    numbers, memories, ordinals, starts, ends, lengths, all_vectors = (
+        list(column) for column in zip(*columns, strict=True)
+    )
     common = {"tenant": session.tenant_id, "space": space.id}
     driver = await session.driver()
     async with driver.cursor() as cursor:

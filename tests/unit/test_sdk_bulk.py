@@ -10,6 +10,7 @@ import pytest
 from sdk_samples import PROBLEM, Recorded, written
 
 from memsvc.sdk import AsyncMemoryClient, InvalidRequest, MemoryClient, MessageIn, NotFound, TextIn
+from memsvc.sdk.bulk import ItemLike
 
 
 def client(recorded: Recorded) -> MemoryClient:
@@ -38,7 +39,7 @@ def test_items_go_in_batches() -> None:
 
 def test_messages_and_texts_are_told_apart() -> None:
     recorded = Recorded(written)
-    items = ["a", {"content": "b"}, TextIn(content="c"), {"role": "user", "content": "d"}]
+    items: list[ItemLike] = ["a", {"content": "b"}, TextIn(content="c"), {"role": "user", "content": "d"}]
     client(recorded).add_many([*items, MessageIn(role="tool", content="e")])
     (body,) = bodies(recorded)
     assert [text["content"] for text in body["texts"]] == ["a", "b", "c"]

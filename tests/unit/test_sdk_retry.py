@@ -20,7 +20,7 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
     monkeypatch.setattr("time.sleep", pauses.append)
     monkeypatch.setattr("asyncio.sleep", pause)
-    monkeypatch.setattr("random.uniform", lambda low, high: high)
+    monkeypatch.setattr("random.uniform", max)
     return pauses
 
 

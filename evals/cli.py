@@ -1,0 +1,134 @@
+"""`python -m evals`: run a suite, or measure ratios of speed."""
+
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import httpx
+import psycopg
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from evals import suites
+from evals.bench_encoder import EncoderStoppedError
+from evals.bench_sql import SpaceNotSeenError
+from evals.corpus import DatasetError, SuiteName, count
+from evals.records import Log
+from evals.runner import Plan, Recipe, Watcher
+from memsvc.errors import MemsvcError
+from memsvc.sdk import MemsvcClientError
+
+app = typer.Typer(
+    help="Evaluate a memsvc service over HTTP.", no_args_is_help=True, pretty_exceptions_show_locals=False
+)
+console = Console()
+FAILURES = (
+    DatasetError,
+    EncoderStoppedError,
+    SpaceNotSeenError,
+    MemsvcError,
+    MemsvcClientError,
+    httpx.HTTPError,
+    psycopg.Error,
+)
+
+Url = Annotated[str | None, typer.Option(help="A running service; without it, one is started and removed at the end.")]
+Key = Annotated[str | None, typer.Option(help="API key for --url.", envvar="MEMSVC_API_KEY")]
+Seed = Annotated[int, typer.Option(help="Seed of every random choice.")]
+
+
+@app.command()
+def run(
+    *,
+    suite: Annotated[SuiteName, typer.Option(help="Schema of the data, and how it is scored.")],
+    data: Annotated[Path, typer.Option(help="File or folder in the suite's schema.")],
+    url: Url = None,
+    key: Key = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the results; results/<suite> by default.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Ask only the first questions, in file order.")] = None,
+    k: Annotated[int | None, typer.Option(min=1, max=500, help="Results per recall; by default the suite's.")] = None,
+    seed: Seed = 0,
+    recipe: Annotated[Recipe, typer.Option(help="Recipe of the recalls.")] = "balanced",
+    contexts: Annotated[int, typer.Option(min=0, help="Questions whose context is measured.")] = 50,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where a run with these settings stopped.")] = False,
+) -> None:
+    """Ingest a suite, ask its questions, and report."""
+    from evals import report, runner, service, summary
+
+    folder = out or Path("results") / suite
+    try:
+        loaded = suites.load(suite, data)
+        plan = Plan(loaded, k or loaded.default_k, recipe, limit, seed, contexts)
+        totals = count(plan.conversations())
+        console.print(
+            f"{loaded.label}: {totals.conversations} conversations, {totals.turns} turns, {totals.questions} questions "
+            f"({totals.asked} asked), {totals.malformed} malformed labels"
+        )
+        log = Log(folder, plan.settings_hash)
+        with service.serving(url, key) as target, target.client() as client, _progress() as progress:
+            task = progress.add_task("starting", total=totals.questions)
+            watcher = Watcher(
+                say=lambda text: progress.update(task, description=text),
+                advance=lambda number: progress.advance(task, number),
+            )
+            questions, conversations = runner.run(plan, client, log, resume=resume, watcher=watcher)
+            stored = service.footprint(target)
+    except FAILURES as error:
+        _fail(error)
+    figures = summary.summarize(plan, questions, conversations, stored)
+    report.write(folder, figures, loaded.notes)
+    console.print(f"{summary.HEADLINE}: {report.figure(figures.get(summary.HEADLINE))}; see {folder / 'report.md'}")
+
+
+@app.command()
+def bench(
+    *,
+    out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("results/bench"),
+    data: Annotated[Path | None, typer.Option(help="LoCoMo data for the texts; the demo's sample by default.")] = None,
+    url: Url = None,
+    key: Key = None,
+    database_url: Annotated[
+        str | None, typer.Option(help="Postgres URL with which the service's tables can be read; needed with --url.")
+    ] = None,
+    items: Annotated[int, typer.Option(min=10, help="Turns per round of ingest.")] = 600,
+    memories: Annotated[int, typer.Option(min=100, help="Memories in the space that is searched.")] = 2000,
+    queries: Annotated[int, typer.Option(min=20, help="Queries per measurement of recall.")] = 200,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds of each measurement; their median counts.")] = 3,
+    seed: Seed = 0,
+) -> None:
+    """Measure the service against its own parts, side by side on this machine."""
+    from evals import bench_run, report, service, summary
+
+    size = bench_run.Size(items=items, memories=memories, queries=queries, rounds=rounds, seed=seed)
+    try:
+        texts = bench_run.load_texts(data)
+        with service.serving(url, key) as target:
+            measured = bench_run.measure(target, texts, size, database_url=database_url, say=console.print)
+    except FAILURES as error:
+        _fail(error)
+    figures: summary.Summary = {**measured, **size.settings(), **summary.environment()}
+    out.mkdir(parents=True, exist_ok=True)
+    report.write_json(out, figures)
+    rows = [(f"`{name}`", report.figure(value)) for name, value in figures.items()]
+    text = f"# Ratios of speed\n\n{bench_run.EXPLANATION}\n\n{report.table(('key', 'value'), rows)}\n"
+    (out / "report.md").write_text(text, encoding="utf-8")
+    for name, value in measured.items():
+        console.print(f"{name}: {report.figure(value)}")
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    )
+
+
+def _fail(error: Exception) -> NoReturn:
+    typer.echo(str(error), err=True)
+    if isinstance(error, MemsvcError):
+        typer.echo(error.hint, err=True)
+    raise typer.Exit(1) from error

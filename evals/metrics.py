@@ -1,0 +1,74 @@
+"""Retrieval metrics of one ranking, and their means. Pure functions over ids."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+KS = (1, 3, 5, 10, 30, 50)
+NDCG_K = 10
+
+
+def recall(ranked: Sequence[str], gold: Iterable[str], k: int) -> float:
+    """The share of the gold among the first k, 0 to 1; `ValueError` without gold."""
+    wanted = set(gold)
+    if not wanted:
+        raise ValueError("a question without gold has no recall")
+    return len(wanted.intersection(ranked[:k])) / len(wanted)
+
+
+def ndcg(ranked: Sequence[str], gold: Iterable[str], k: int) -> float:
+    """nDCG@k with binary relevance and the standard discount, `sum rel_i / log2(rank + 1)`, ranks from 1."""
+    wanted = set(gold)
+    if not wanted:
+        raise ValueError("a question without gold has no nDCG")
+    gained = sum(1.0 / math.log2(rank + 1) for rank, name in enumerate(ranked[:k], start=1) if name in wanted)
+    ideal = sum(1.0 / math.log2(rank + 1) for rank in range(1, min(k, len(wanted)) + 1))
+    return gained / ideal
+
+
+def score(level: str, ranked: Sequence[str], gold: Sequence[str]) -> dict[str, float]:
+    """All metrics of one question at one level ("turn" or "session"), as `<level>.<metric>@<k>`; empty without gold.
+
+    `recall` is the evidence fraction, `recall_any` 1 when any of the evidence is found, `recall_all` 1 when all is.
+    """
+    if not gold:
+        return {}
+    found: dict[str, float] = {}
+    for k in KS:
+        fraction = recall(ranked, gold, k)
+        found[f"{level}.recall@{k}"] = fraction
+        found[f"{level}.recall_any@{k}"] = float(fraction > 0)
+        found[f"{level}.recall_all@{k}"] = float(fraction == 1)
+    found[f"{level}.ndcg@{NDCG_K}"] = ndcg(ranked, gold, NDCG_K)
+    return found
+
+
+def first_hits(sessions: Iterable[str]) -> list[str]:
+    """Sessions in the order of their first turn: the session ranking that a turn ranking implies."""
+    return list(dict.fromkeys(sessions))
+
+
+def means(rows: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """The mean of each key over the rows that have it."""
+    values: dict[str, list[float]] = {}
+    for row in rows:
+        for key, value in row.items():
+            values.setdefault(key, []).append(value)
+    return {key: math.fsum(found) / len(found) for key, found in values.items()}
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The value below which `share` (0 to 1) of them lie, interpolated; NaN without values."""
+    return float(np.quantile(values, share)) if values else math.nan
+
+
+def interval(values: Sequence[float], *, seed: int, rounds: int = 2000) -> tuple[float, float]:
+    """95% bootstrap interval of the mean, resampling questions; NaN without values."""
+    if not values:
+        return math.nan, math.nan
+    sample = np.asarray(values, dtype=np.float64)
+    generator = np.random.default_rng(seed)
+    drawn = [float(generator.choice(sample, len(sample)).mean()) for _ in range(rounds)]
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return float(low), float(high)

@@ -1,0 +1,75 @@
+"""Background jobs. No transaction is open while a model runs; a job that dies is run again and doubles nothing."""
+
+from uuid import UUID
+
+import procrastinate
+import structlog
+from procrastinate import BaseRetryStrategy, RetryDecision
+from procrastinate.jobs import Job
+
+from memsvc.errors import BusyError, DatabaseUnavailableError, EncoderUnavailableError
+from memsvc.ids import SpaceId, TenantId
+from memsvc.ingest.write import Ingest
+from memsvc.store import maintenance
+from memsvc.store.postings import compact_postings
+from memsvc.text.analysis import document_text
+
+log = structlog.get_logger(__name__)
+
+EMBED_CHUNKS = 512
+INDEX_CHUNKS = 1000
+LONGEST_WAIT_S = 60
+PASSING = (EncoderUnavailableError, BusyError, DatabaseUnavailableError)
+
+
+class RetryPassing(BaseRetryStrategy):
+    """Wait for what passes by itself, 1 s at first and at most a minute; any other failure stays visible as failed."""
+
+    def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
+        """Retry, or None to give up."""
+        if not isinstance(exception, PASSING):
+            return None
+        return RetryDecision(retry_in={"seconds": min(2 ** min(job.attempts, 10), LONGEST_WAIT_S)})
+
+
+def register(app: procrastinate.App, ingest: Ingest) -> None:
+    """Give `app` its tasks."""
+
+    @app.task(name="embed", retry=RetryPassing())
+    async def embed(*, tenant_id: str, space_id: str) -> None:
+        await embed_pending(ingest, TenantId(UUID(tenant_id)), SpaceId(UUID(space_id)))
+
+    @app.task(name="index", retry=RetryPassing())
+    async def index(*, tenant_id: str, space_id: str) -> None:
+        await index_space(ingest, TenantId(UUID(tenant_id)), SpaceId(UUID(space_id)))
+
+
+async def embed_pending(ingest: Ingest, tenant_id: TenantId, space_id: SpaceId) -> int:
+    """Embed every pending chunk of a space, a batch a transaction; returns how many. What is done stays done."""
+    done = 0
+    while True:
+        async with ingest.database.read(tenant_id) as session:
+            pending = await maintenance.pending_chunks(session, space_id, limit=EMBED_CHUNKS)
+        if not pending:
+            return done
+        vectors = await ingest.batcher.encode_documents([document_text(chunk.content, chunk.name) for chunk in pending])
+        async with ingest.database.write(tenant_id) as session:
+            await maintenance.store_vectors(session, space_id, pending, vectors, encoder_id=ingest.encoder_id)
+        done += len(pending)
+        log.info("embedded", chunks=len(pending))
+
+
+async def index_space(ingest: Ingest, tenant_id: TenantId, space_id: SpaceId) -> None:
+    """Move a large space's chunks into the HNSW index, then switch its searches over, with writers held off briefly."""
+    moved = INDEX_CHUNKS
+    while moved == INDEX_CHUNKS:
+        async with ingest.database.write(tenant_id) as session:
+            moved = await maintenance.index_chunks(session, space_id, limit=INDEX_CHUNKS)
+    async with ingest.database.write(tenant_id) as session:
+        if not await maintenance.lock_space_by_id(session, space_id):
+            return
+        while await maintenance.index_chunks(session, space_id, limit=INDEX_CHUNKS):
+            pass
+        await compact_postings(session, space_id)
+        await maintenance.mark_indexed(session, space_id)
+    log.info("space_indexed")

@@ -1,0 +1,113 @@
+"""The stages of ranking in order: table -> first stage -> shortlist -> second stage -> choice. No clock, no store."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import faiss
+import numpy as np
+
+from memsvc.retrieval import cues
+from memsvc.retrieval.bm25 import LexicalScores
+from memsvc.retrieval.diversify import choose, pairwise_cosines
+from memsvc.retrieval.fuse import Scale
+from memsvc.retrieval.model import ChunkArrays, Evidence, Floats, MemoryTable, Numbers, Rows, ScoreSheet
+from memsvc.retrieval.query import QueryReading
+from memsvc.retrieval.recipes import Recipe
+from memsvc.retrieval.windows import average, neighbour_rows
+
+# A memory two deviations above the mean cosine is on the query's topic.
+_ON_TOPIC = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Shortlist:
+    """The best memories of the first stage, best first, with the chunk that speaks for each.
+
+    `dense` is the scale of the whole table's cosines, on which later cosines are put.
+    """
+
+    sheet: ScoreSheet
+    best_chunk: Numbers
+    dense: Scale
+
+
+def first_stage(chunks: ChunkArrays, lexical: LexicalScores, recipe: Recipe, *, k: int) -> Shortlist:
+    """Score every memory of the table by itself and in its window; keep the recipe's candidates, at least k."""
+    table = MemoryTable.of(chunks)
+    if not len(table.memory):
+        return Shortlist(ScoreSheet(table.memory), np.empty(0, np.int64), Scale(0.0, 0.0))
+    chunk_lexical = lexical.at(chunks.chunk)
+    dense, words = table.fold(chunks.dense), table.fold(chunk_lexical)
+    around = neighbour_rows(table, len(recipe.window) - 1)
+    dense_window, words_window = average(dense, around, recipe.window), average(words, around, recipe.window)
+    scale, weights = Scale.of(dense), recipe.weights
+    sheet = (
+        ScoreSheet(table.memory)
+        .with_column("dense", dense, weights.dense * scale.standardize(dense))
+        .with_column("lexical", words, weights.lexical * lexical.share(words))
+        .with_column(
+            "dense_window", dense_window, weights.dense_window * Scale.of(dense_window).standardize(dense_window)
+        )
+        .with_column("lexical_window", words_window, weights.lexical_window * lexical.share(words_window))
+    )
+    of_chunk = weights.dense * scale.standardize(chunks.dense) + weights.lexical * lexical.share(chunk_lexical)
+    best_chunk = chunks.chunk[table.best_rows(of_chunk)]
+    kept = sheet.ranking()[: max(recipe.candidates, k)]
+    return Shortlist(sheet.take(kept), best_chunk[kept], scale)
+
+
+def second_stage(
+    shortlist: Shortlist, evidence: Sequence[Evidence], query: QueryReading, query_vector: Floats | None, recipe: Recipe
+) -> ScoreSheet:
+    """The shortlist with exact cosines and cues, one row an `evidence`, in its order.
+
+    What vanished between the statements is simply not in `evidence`; what is in it must be on the shortlist.
+    """
+    sheet = shortlist.sheet.take(_rows(shortlist.sheet.memory, evidence))
+    weights = recipe.weights
+    dense = sheet.columns["dense"].raw
+    if query_vector is not None:
+        dense = exact_cosines(query_vector, evidence, dense)
+        sheet = sheet.with_column("dense", dense, weights.dense * shortlist.dense.standardize(dense))
+    relevance = np.clip(shortlist.dense.standardize(dense) / np.float32(_ON_TOPIC), 0, 1)
+    for stage, weight, raw in (
+        ("speaker", weights.speaker, cues.speaker(query, evidence)),
+        ("author", weights.author, cues.author(query, evidence)),
+        ("statement", weights.statement, cues.statement(query, evidence)),
+        ("standing", weights.standing, cues.standing(query, evidence, relevance)),
+        ("date", weights.date, cues.dated(query, evidence)),
+        ("time", weights.time, cues.timed(query, evidence)),
+        ("latest", weights.latest, cues.latest(query, evidence)),
+    ):
+        sheet = sheet.with_column(stage, raw, np.float32(weight) * raw)
+    return sheet
+
+
+def exact_cosines(query: Floats, evidence: Sequence[Evidence], otherwise: Floats) -> Floats:
+    """Each memory's best cosine in full precision (FAISS), `otherwise` float32[n] where it has no vectors."""
+    owned = [(row, item.vectors) for row, item in enumerate(evidence) if item.vectors is not None and len(item.vectors)]
+    cosines = otherwise.copy()
+    if owned:
+        stacked = np.ascontiguousarray(np.concatenate([vectors for _, vectors in owned]), np.float32)
+        scores = faiss.pairwise_distances(query.reshape(1, -1), stacked, faiss.METRIC_INNER_PRODUCT)[0]
+        starts = np.cumsum([0, *(len(vectors) for _, vectors in owned[:-1])])
+        cosines[[row for row, _ in owned]] = np.maximum.reduceat(scores, starts)
+    return cosines
+
+
+def select(sheet: ScoreSheet, evidence: Sequence[Evidence], recipe: Recipe, *, k: int) -> Rows:
+    """Up to k rows of the sheet, best first, near-duplicates behind what they repeat."""
+    vectors = [item.vectors for item in evidence]
+    held = [row for row, vector in enumerate(vectors) if vector is not None and len(vector) == 1]
+    similarity = np.full((len(evidence), len(evidence)), np.nan, np.float32)
+    if held:
+        # Only one-chunk memories can be copies of one another; a long one says more than any of its chunks.
+        stacked = np.ascontiguousarray(np.concatenate([vectors[row] for row in held if vectors[row] is not None]))
+        similarity[np.ix_(held, held)] = pairwise_cosines(stacked)
+    return choose(sheet.memory, sheet.total, similarity, k, recipe.diversity)
+
+
+def _rows(memory: Numbers, evidence: Sequence[Evidence]) -> Rows:
+    order = np.argsort(memory)
+    wanted = np.fromiter((item.memory for item in evidence), np.int64, len(evidence))
+    return order[np.searchsorted(memory, wanted, sorter=order)]

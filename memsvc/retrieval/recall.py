@@ -1,0 +1,339 @@
+"""The read path: query -> arms -> FAISS rerank -> fuse -> diversify -> budget.
+
+Two statements decide what may be returned (scores of all chunks in scope, then the candidates' records); both apply
+tenant, space, permission, state, validity, expiry and the request's filters themselves. The lexical statement runs
+while the query is encoded.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from numpy.typing import NDArray
+from prometheus_client import Histogram
+
+from memsvc.errors import BusyError, EncoderUnavailableError
+from memsvc.inference.batcher import EncoderBatcher
+from memsvc.retrieval.accesses import AccessLog
+from memsvc.retrieval.bm25 import LexicalScores, LexicalStats, score_terms
+from memsvc.retrieval.budget import pack
+from memsvc.retrieval.model import Evidence, Floats, ScoreSheet, StageScore
+from memsvc.retrieval.query import QueryReading, read_query
+from memsvc.retrieval.rank import Shortlist, first_stage, second_stage, select
+from memsvc.retrieval.recipes import RECIPES, Recipe
+from memsvc.store import search
+from memsvc.store.database import Database, ReadSession
+from memsvc.store.keys import Caller
+from memsvc.store.memories import Record
+from memsvc.store.postings import find_postings
+from memsvc.store.search import Beside, Candidate, Scope, ScoredChunks
+from memsvc.store.spaces import SpaceSummary, find_spaces
+from memsvc.text.analysis import analyze
+from memsvc.text.tokens import estimate_tokens
+
+STAGE_SECONDS = Histogram(
+    "memsvc_recall_stage_seconds",
+    "Time of each stage of recall.",
+    ["stage"],
+    buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1),
+)
+
+# Numbers are counted in each space; these shifts make them unique over the spaces of one recall.
+NUMBER_BITS = 40
+SESSION_BITS = 24
+NEIGHBOURS = 1
+WIDE = np.dtype([("chunk", "<i8"), ("tf", "<u2"), ("length", "<u2")])
+
+
+@dataclass(frozen=True, slots=True)
+class RecallPlan:
+    """A valid request. `clock` is the service's time, `asked_at` the asker's; both UTC."""
+
+    caller: Caller
+    query: str
+    spaces: tuple[str, ...]
+    k: int
+    recipe: str
+    token_budget: int | None
+    explain: bool
+    clock: datetime
+    asked_at: datetime
+    zone: ZoneInfo
+    as_of: datetime | None = None
+    kinds: tuple[str, ...] | None = None
+    roles: tuple[str, ...] | None = None
+    names: tuple[str, ...] | None = None
+    sessions: tuple[str, ...] | None = None
+    metadata: Mapping[str, Any] | None = None
+    occurred_from: datetime | None = None
+    occurred_to: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One result; characters [start, end) of its content are the chunk that speaks for it."""
+
+    rank: int
+    score: float
+    record: Record
+    start: int
+    end: int
+    tokens: int
+    matched_terms: tuple[str, ...]
+    reasons: tuple[StageScore, ...] = ()
+    neighbours: tuple[Beside, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """Results, best first. `notes` names what was left out; empty when nothing was."""
+
+    hits: tuple[Hit, ...]
+    recipe: str
+    encoder: str
+    candidates: int
+    notes: tuple[str, ...]
+    timings_ms: Mapping[str, float]
+
+
+@dataclass(slots=True)
+class _Stopwatch:
+    """Milliseconds by stage, and what had to be left out, of one recall."""
+
+    timings_ms: dict[str, float] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    _last: float = field(default_factory=time.perf_counter)
+
+    def lap(self, stage: str) -> None:
+        now = time.perf_counter()
+        self.timings_ms[stage] = round((now - self._last) * 1000, 2)
+        STAGE_SECONDS.labels(stage).observe(now - self._last)
+        self._last = now
+
+
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """The spaces asked, and what the lexical arm found in them, under the recall's own numbers."""
+
+    spaces: Sequence[SpaceSummary]
+    lexical: LexicalScores
+
+
+class Recaller:
+    """Answers recalls; safe to use from many tasks at once."""
+
+    def __init__(self, database: Database, batcher: EncoderBatcher, accesses: AccessLog) -> None:
+        self._database = database
+        self._batcher = batcher
+        self._accesses = accesses
+
+    async def recall(self, plan: RecallPlan) -> Recalled:
+        """The best memories for a plan. Without its encoder it answers by words alone, and says so."""
+        recipe, watch = RECIPES[plan.recipe], _Stopwatch()
+        query = read_query(plan.query, plan.asked_at.astimezone(plan.zone))
+        ground, vector = await asyncio.gather(self._find_ground(plan, query, recipe), self._encode(plan.query, watch))
+        watch.lap("encode_and_lexical")
+        async with self._database.read(plan.caller.tenant_id) as session:
+            chunks = await _score(session, plan, ground, vector, recipe, self._batcher.encoder.spec.dimension)
+            watch.lap("dense")
+            shortlist = first_stage(chunks, ground.lexical, recipe, k=plan.k)
+            watch.lap("fuse")
+            candidates = await _hydrate(session, plan, ground.spaces, shortlist)
+            watch.lap("hydrate")
+            hits = _rank(shortlist, candidates, query, vector, recipe, plan)
+            watch.lap("rerank")
+            if plan.explain:
+                hits = await _with_neighbours(session, plan, ground.spaces, hits)
+                watch.lap("neighbours")
+        self._accesses.note(plan.caller.tenant_id, (hit.record.id for hit in hits))
+        return Recalled(
+            hits=tuple(hits),
+            recipe=recipe.name,
+            encoder=self._batcher.encoder.spec.name,
+            candidates=len(candidates),
+            notes=tuple(watch.notes),
+            timings_ms=watch.timings_ms,
+        )
+
+    async def _encode(self, query: str, watch: _Stopwatch) -> Floats | None:
+        try:
+            return await self._batcher.encode_query(query)
+        except (EncoderUnavailableError, BusyError) as error:
+            watch.notes.append(f"dense: left out, {error.detail[:1].lower()}{error.detail[1:]}")
+            return None
+
+    async def _find_ground(self, plan: RecallPlan, query: QueryReading, recipe: Recipe) -> _Ground:
+        terms = list(query.terms)
+        async with self._database.read(plan.caller.tenant_id) as session:
+            spaces = await find_spaces(session, plan.spaces)
+            postings = [await find_postings(session, space.id, terms) for space in spaces]
+        chunks = sum(space.chunks for space in spaces)
+        stats = LexicalStats(chunks, sum(space.terms for space in spaces) / max(chunks, 1))
+        return _Ground(spaces, score_terms(terms, _join_postings(postings), stats, recipe.bm25))
+
+
+def _join_postings(postings: Sequence[Mapping[str, NDArray[Any]]]) -> Mapping[str, NDArray[Any]]:
+    if len(postings) == 1:
+        return postings[0]
+    joined: dict[str, list[NDArray[Any]]] = {}
+    for index, of_space in enumerate(postings):
+        for term, entries in of_space.items():
+            wide = entries.astype(WIDE)
+            wide["chunk"] += index << NUMBER_BITS
+            joined.setdefault(term, []).append(wide)
+    return {term: np.concatenate(parts) for term, parts in joined.items()}
+
+
+def _scope(plan: RecallPlan, space: SpaceSummary) -> Scope:
+    return Scope(
+        space_id=space.id,
+        principal_id=plan.caller.principal_id,
+        now=plan.clock,
+        as_of=plan.as_of,
+        kinds=plan.kinds,
+        roles=plan.roles,
+        names=plan.names,
+        sessions=plan.sessions,
+        metadata=plan.metadata,
+        occurred_from=plan.occurred_from,
+        occurred_to=plan.occurred_to,
+    )
+
+
+async def _score(
+    session: ReadSession, plan: RecallPlan, ground: _Ground, vector: Floats | None, recipe: Recipe, dimension: int
+) -> ScoredChunks:
+    """Chunks in scope of all spaces, as one table under the recall's own numbers."""
+    tables = []
+    for index, space in enumerate(ground.spaces):
+        scope = _scope(plan, space)
+        if space.ann:
+            offset = index << NUMBER_BITS
+            named = [n - offset for n in ground.lexical.best(recipe.lexical_chunks) if n >> NUMBER_BITS == index]
+            table = await search.score_nearest(
+                session,
+                scope,
+                vector,
+                dimension=dimension,
+                limit=recipe.nearest_chunks,
+                lexical=named,
+                reach=len(recipe.window) - 1,
+            )
+        else:
+            table = await search.score_all(session, scope, vector)
+        tables.append(table if index == 0 else _shift(table, index))
+    if len(tables) == 1:
+        return tables[0]
+    empty = np.empty(0, np.int64)
+    return ScoredChunks(
+        chunk=np.concatenate([empty, *(table.chunk for table in tables)]),
+        memory=np.concatenate([empty, *(table.memory for table in tables)]),
+        session=np.concatenate([empty.astype(np.int32), *(table.session for table in tables)]),
+        position=np.concatenate([empty.astype(np.int32), *(table.position for table in tables)]),
+        dense=np.concatenate([empty.astype(np.float32), *(table.dense for table in tables)]),
+    )
+
+
+def _shift(table: ScoredChunks, index: int) -> ScoredChunks:
+    session = np.where(table.session < 0, table.session, table.session + np.int32(index << SESSION_BITS))
+    return replace(
+        table,
+        chunk=table.chunk + (index << NUMBER_BITS),
+        memory=table.memory + (index << NUMBER_BITS),
+        session=session.astype(np.int32),
+    )
+
+
+async def _hydrate(
+    session: ReadSession, plan: RecallPlan, spaces: Sequence[SpaceSummary], shortlist: Shortlist
+) -> dict[int, Candidate]:
+    """The shortlist's records by the recall's own memory number."""
+    found: dict[int, Candidate] = {}
+    for index, space in enumerate(spaces):
+        of_space = shortlist.best_chunk[shortlist.best_chunk >> NUMBER_BITS == index]
+        if len(of_space):
+            offset = index << NUMBER_BITS
+            rows = await search.hydrate(session, _scope(plan, space), (of_space - offset).tolist())
+            found |= {row.record.number + offset: row for row in rows}
+    return found
+
+
+def _rank(
+    shortlist: Shortlist,
+    candidates: Mapping[int, Candidate],
+    query: QueryReading,
+    vector: Floats | None,
+    recipe: Recipe,
+    plan: RecallPlan,
+) -> list[Hit]:
+    numbers = [number for number in shortlist.sheet.memory.tolist() if number in candidates]
+    if not numbers:
+        return []
+    evidence = [_evidence(number, candidates[number]) for number in numbers]
+    if recipe.second_stage:
+        sheet = second_stage(shortlist, evidence, query, vector, recipe)
+    else:
+        sheet = shortlist.sheet.take(np.flatnonzero(np.isin(shortlist.sheet.memory, numbers)))
+    # Only a memory that is one chunk can be a copy of another; a long one says more than its best chunk.
+    whole = [item if _is_whole(candidates[item.memory]) else replace(item, vectors=None) for item in evidence]
+    rows = select(sheet, whole, recipe, k=plan.k)
+    costs = [estimate_tokens(evidence[row].content) for row in rows]
+    kept = pack(costs, plan.token_budget)
+    total = sheet.total
+    return [
+        _hit(rank, candidates[numbers[rows[place]]], float(total[rows[place]]), sheet, int(rows[place]), query, plan)
+        for rank, place in enumerate(kept, start=1)
+    ]
+
+
+def _hit(
+    rank: int, candidate: Candidate, score: float, sheet: ScoreSheet, row: int, query: QueryReading, plan: RecallPlan
+) -> Hit:
+    record = candidate.record
+    said = set(analyze(record.content[candidate.start : candidate.end]))
+    reasons = [reason for reason in sheet.explain(row) if reason.contribution] if plan.explain else []
+    return Hit(
+        rank=rank,
+        score=score,
+        record=record,
+        start=candidate.start,
+        end=candidate.end,
+        tokens=estimate_tokens(record.content),
+        matched_terms=tuple(surface for term, surface in query.terms.items() if term in said),
+        reasons=tuple(sorted(reasons, key=lambda reason: -abs(reason.contribution))),
+    )
+
+
+def _evidence(number: int, candidate: Candidate) -> Evidence:
+    record = candidate.record
+    return Evidence(
+        memory=number,
+        content=record.content,
+        passage=record.content[candidate.start : candidate.end],
+        role=record.role,
+        name=record.name,
+        occurred_at=record.occurred_at,
+        vectors=None if candidate.vector is None else candidate.vector.reshape(1, -1),
+    )
+
+
+def _is_whole(candidate: Candidate) -> bool:
+    content = candidate.record.content
+    return not content[: candidate.start].strip() and not content[candidate.end :].strip()
+
+
+async def _with_neighbours(
+    session: ReadSession, plan: RecallPlan, spaces: Sequence[SpaceSummary], hits: Sequence[Hit]
+) -> list[Hit]:
+    beside: dict[object, list[Beside]] = {}
+    for space in spaces:
+        ids = [hit.record.id for hit in hits if hit.record.space_id == space.id]
+        if ids:
+            for turn in await search.beside(session, _scope(plan, space), ids, reach=NEIGHBOURS):
+                beside.setdefault(turn.of, []).append(turn)
+    return [replace(hit, neighbours=tuple(beside.get(hit.record.id, ()))) for hit in hits]

@@ -1,0 +1,51 @@
+"""Recipes: named plans for recall. One setting serves all data; nothing here was tuned to one set alone."""
+
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from memsvc.retrieval.bm25 import Bm25
+from memsvc.retrieval.diversify import Diversity
+
+_BM25 = Bm25(k1=0.9, b=0.4)
+_DIVERSITY = Diversity(threshold=0.95, penalty=2.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What one unit of each stage's value adds to the score; docs/retrieval.md shows what each is worth.
+
+    `dense` and `dense_window` weigh z-scores, `lexical` and `lexical_window` shares of the query (0 to 1),
+    the others cues between 0 and 1.
+    """
+
+    dense: float = 1.5
+    dense_window: float = 0.5
+    lexical: float = 8.0
+    lexical_window: float = 16.0
+    speaker: float = 4.0
+    author: float = 2.5
+    statement: float = 1.0
+    standing: float = 4.0
+    date: float = 5.0
+    time: float = 1.0
+    latest: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """`candidates` memories leave the first stage. `window[d]` weighs a neighbour at distance d, 0 the turn itself."""
+
+    name: str
+    second_stage: bool
+    candidates: int
+    weights: Weights = Weights()
+    window: tuple[float, ...] = (1.0, 1.0, 0.5)
+    bm25: Bm25 = _BM25
+    diversity: Diversity = _DIVERSITY
+    nearest_chunks: int = 400
+    lexical_chunks: int = 400
+
+
+FAST = Recipe(name="fast", second_stage=False, candidates=0)
+BALANCED = Recipe(name="balanced", second_stage=True, candidates=150)
+RECIPES = MappingProxyType({recipe.name: recipe for recipe in (FAST, BALANCED)})

@@ -1,0 +1,49 @@
+"""The parts that the API process and the worker process share, opened and closed in order."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import procrastinate
+
+from memsvc.config import Settings
+from memsvc.inference.batcher import EncoderBatcher
+from memsvc.inference.loading import load_encoder
+from memsvc.ingest.write import Ingest
+from memsvc.queue import make_app
+from memsvc.store.database import Database
+from memsvc.store.encoders import claim_encoder
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """Open and ready."""
+
+    database: Database
+    queue: procrastinate.App
+    ingest: Ingest
+
+
+@asynccontextmanager
+async def open_runtime(settings: Settings, app_url: str) -> AsyncIterator[Runtime]:
+    """Connect, refuse a role that row-level security does not bind, load the encoder and claim the store for it."""
+    async with AsyncExitStack() as stack:
+        database = Database(app_url, pool_size=settings.pool_size)
+        stack.push_async_callback(database.close)
+        await database.check_role()
+        encoder = await asyncio.to_thread(load_encoder, settings)
+        encoder_id = await claim_encoder(database, encoder.spec)
+        batcher = EncoderBatcher.from_settings(encoder, settings)
+        stack.push_async_callback(batcher.close)
+        queue = make_app(app_url)
+        await queue.open_async()
+        stack.push_async_callback(queue.close_async)
+        ingest = Ingest(
+            database=database,
+            batcher=batcher,
+            queue=queue,
+            encoder_id=encoder_id,
+            exact_scan_limit=settings.exact_scan_limit,
+        )
+        yield Runtime(database, queue, ingest)
