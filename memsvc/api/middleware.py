@@ -71,7 +71,7 @@ class RequestMiddleware:
         except _BodyTooLargeError:
             error: MemsvcError = TooLargeError(f"the request body is larger than {self._limit} bytes")
             await problem_response(error, request_id)(scope, receive, stamped)
-        except Exception:  # noqa: BLE001 - the last line of defence: logged whole, answered with nothing of its cause
+        except Exception:
             log.exception("request_failed")
             if not responded:
                 await problem_response(MemsvcError(), request_id)(scope, receive, stamped)

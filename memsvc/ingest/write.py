@@ -15,7 +15,7 @@ from memsvc.ids import MemoryId, ReceiptId, SessionId, new_uuid
 from memsvc.inference.batcher import EncoderBatcher
 from memsvc.ingest.plan import Placement, place
 from memsvc.ingest.prepare import Item
-from memsvc.ingest.units import Units, cut
+from memsvc.ingest.units import Units, cut_all
 from memsvc.queue import enqueue
 from memsvc.store import receipts, spaces, writes
 from memsvc.store.database import Database, ReadSession, WriteSession
@@ -143,10 +143,12 @@ async def _find_existing(
 
 def _cut_all(ingest: Ingest, items: Sequence[Item]) -> dict[MemoryId, Units]:
     encoder = ingest.batcher.encoder
-    return {
-        item.id: cut(item.content, item.name, count_tokens=encoder.count_tokens, max_tokens=encoder.spec.max_tokens)
-        for item in items
-    }
+    units = cut_all(
+        [(item.content, item.name) for item in items],
+        count_tokens=encoder.count_tokens,
+        max_tokens=encoder.spec.max_tokens,
+    )
+    return {item.id: unit for item, unit in zip(items, units, strict=True)}
 
 
 async def _encode(ingest: Ingest, units: Mapping[MemoryId, Units], wanted: set[MemoryId]) -> dict[MemoryId, Vectors]:

@@ -7,6 +7,7 @@ kind, so that a cue never changes the order of what it does not speak of.
 import re
 from collections.abc import Callable, Sequence
 from datetime import date
+from functools import cache
 
 import numpy as np
 
@@ -20,10 +21,10 @@ _READ_CHARACTERS = 2000
 _FIRST_PERSON = frozenset(
     ("i", "i'm", "i've", "i'd", "i'll", "me", "my", "mine", "myself", "we", "we're", "we've", "our", "us")
 )
-_WORDS = re.compile(r"[a-z']+")
+_DIGIT = re.compile(r"\d")
 # One in twelve words in the first person makes a statement about oneself in full.
 _FULL_STATEMENT = 12
-_STANDING_HINT = re.compile(r"always|never|whenever|prefer|from now on|every time|each time")
+_STANDING_HINTS = ("always", "never", "prefer", "whenever", "from now on", " time i ", " time we ")
 _STANDING = re.compile(
     r"\b(?:always|never)\b[^\n]{0,160}\b(?:when(?:ever)?|if|every\s+time|each\s+time)\s+(?:i|we)\b"
     r"|\b(?:whenever|every\s+time|each\s+time)\s+(?:i|we)\s+(?:ask|mention|request|want|need|talk|discuss)\b"
@@ -66,18 +67,23 @@ def standing(query: QueryReading, evidence: Sequence[Evidence], relevance: Float
 
 
 def dated(query: QueryReading, evidence: Sequence[Evidence]) -> Floats:
-    """How well the time of a memory, or a time that its passage names, fits a time that the query names."""
+    """How well the time of a memory fits a time that the query names.
+
+    A memory without a time of its own, such as a fact or a document, is judged by the days that its passage names.
+    """
     if not query.periods:
         return _none(evidence)
 
-    def fit(item: Evidence) -> float:
-        day = None if item.occurred_at is None else item.occurred_at.date()
-        days: list[date] = [] if day is None else [day]
-        # Only what is named to within ten days tells a passage apart; "in 2023" is said everywhere.
-        days += [p.first for p in find_periods(item.passage.lower(), day) if p.days <= 10 and not p.yearless]
-        return max((closeness(period, moment) for period in query.periods for moment in days), default=0.0)
+    @cache  # a session's turns share their day
+    def fit(day: date) -> float:
+        return max(closeness(period, day) for period in query.periods)
 
-    return _each(evidence, fit)
+    def fit_item(item: Evidence) -> float:
+        if item.occurred_at is not None:
+            return fit(item.occurred_at.date())
+        return max(map(fit, _named_days(item.passage)), default=0.0)
+
+    return _each(evidence, fit_item)
 
 
 def timed(query: QueryReading, evidence: Sequence[Evidence]) -> Floats:
@@ -98,9 +104,15 @@ def latest(query: QueryReading, evidence: Sequence[Evidence]) -> Floats:
     return _each(evidence, lambda item: 0.0 if item.occurred_at is None else rank[item.occurred_at])
 
 
+def _named_days(text: str) -> list[date]:
+    if not _DIGIT.search(text):  # no day is named without one, and most passages name none
+        return []
+    return [period.first for period in find_periods(text, None) if period.days == 1 and not period.yearless]
+
+
 def _first_person_share(item: Evidence) -> float:
-    words = _WORDS.findall(item.passage.lower())
-    first_person = sum(word in _FIRST_PERSON for word in words)
+    words = item.passage.lower().split()
+    first_person = sum(map(_FIRST_PERSON.__contains__, words))
     return min(1.0, _FULL_STATEMENT * first_person / len(words)) if words else 0.0
 
 
@@ -108,7 +120,7 @@ def _is_standing(item: Evidence) -> float:
     if item.role in {"assistant", "tool"}:
         return 0.0
     text = item.content[:_READ_CHARACTERS].lower()
-    return float(_STANDING_HINT.search(text) is not None and _STANDING.search(text) is not None)
+    return float(any(hint in text for hint in _STANDING_HINTS) and _STANDING.search(text) is not None)
 
 
 def _each(evidence: Sequence[Evidence], value: Callable[[Evidence], float]) -> Floats:

@@ -2,7 +2,6 @@
 
 import calendar
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -23,22 +22,26 @@ _COUNT = rf"\d{{1,3}}|{'|'.join(_COUNTS)}"
 
 # The first alternative that matches at a place wins: the more a form says, the earlier it stands. A bare month needs
 # a preposition, for "may" and "march" are words.
-_PERIOD = re.compile(
+_ABSOLUTE = re.compile(
     rf"""\b(?:
       (?P<iso>{_YEAR}[-/]\d{{1,2}}[-/]\d{{1,2}})
     | (?P<day1>\d{{1,2}})(?:st|nd|rd|th)?\s+(?:of\s+)?(?P<month1>{_MONTH})\b\.?(?:,?\s+(?P<year1>{_YEAR})\b)?
     | (?P<month2>{_MONTH})\.?\s+(?P<day2>\d{{1,2}})(?:st|nd|rd|th)?\b(?:,?\s+(?P<year2>{_YEAR})\b)?
     | (?P<month3>{_MONTH})\.?,?\s+(?:of\s+)?(?P<year3>{_YEAR})
-    | (?:in|of|during|since|by|last|this|early|late|mid)[\s-](?P<month4>{_FULL_MONTH})
-    | (?P<named>today|yesterday|the\s+day\s+before\s+yesterday)
+    | (?:in|of|during|since|by|last|this|early|late|mid)[\s-](?P<month4>{_FULL_MONTH})(?!,?\s+(?:of\s+)?\d)
+    | (?P<year5>{_YEAR})
+    )\b""",
+    re.VERBOSE,
+)
+_RELATIVE = re.compile(
+    rf"""\b(?:
+      (?P<named>today|yesterday|the\s+day\s+before\s+yesterday)
     | (?P<count>{_COUNT})\s+(?:of\s+)?(?P<unit>day|week|month|year)s?\s+ago
     | (?:past|last)\s+(?P<span>{_COUNT})\s+(?P<spanned>day|week|month|year)s
     | (?P<which>last|this|past)\s+(?P<cycle>week|weekend|month|year|{"|".join(_DAYS)})
-    | (?P<year5>{_YEAR})
     )\b""",
-    re.VERBOSE | re.IGNORECASE,
+    re.VERBOSE,
 )
-_ANCHORED = ("named", "count", "span", "which")
 _UNIT_DAYS = {"day": 1, "week": 7, "month": 30, "year": 365}
 
 
@@ -57,8 +60,11 @@ class Period:
 
 
 def find_periods(text: str, anchor: date | None) -> list[Period]:
-    """Periods in order of mention; relative ones count from `anchor` and are left out without one."""
-    periods = (_read(match, anchor) for match in _PERIOD.finditer(text))
+    """Absolute periods, then relative ones; these count from `anchor` and are left out without one."""
+    lowered = text.lower()
+    periods = [_read(match, None) for match in _ABSOLUTE.finditer(lowered)]
+    if anchor is not None:
+        periods += [_read(match, anchor) for match in _RELATIVE.finditer(lowered)]
     return [period for period in periods if period is not None]
 
 
@@ -88,36 +94,35 @@ def _signed_gap(first: date, last: date, day: date) -> int:
 
 
 def _in_year(day: date, year: int) -> date:
-    return day.replace(year=year, day=min(day.day, calendar.monthrange(year, day.month)[1]))
+    is_missing = (day.month, day.day) == (2, 29) and not calendar.isleap(year)
+    return day.replace(year=year, day=28 if is_missing else day.day)
 
 
 def _read(match: re.Match[str], anchor: date | None) -> Period | None:
-    """The period of one match; None when it is no date of the calendar, or relative to nothing."""
-    group = {name: text.lower() for name, text in match.groupdict().items() if text}
+    """The period of one match, relative if there is an anchor; None when the calendar has no such date."""
+    group = {name: text for name, text in match.groupdict().items() if text}
     try:
-        if any(name in group for name in _ANCHORED):
-            return None if anchor is None else _relative(group, anchor)
-        return next(_absolute(group), None)
+        return _absolute(group) if anchor is None else _relative(group, anchor)
     except (ValueError, OverflowError):  # 31 June, or ten years before year 1
         return None
 
 
-def _absolute(group: dict[str, str]) -> Iterator[Period]:
+def _absolute(group: dict[str, str]) -> Period:
     if iso := group.get("iso"):
         year, month, day = (int(part) for part in re.split("[-/]", iso))
-        yield Period(date(year, month, day), date(year, month, day))
+        return Period(date(year, month, day), date(year, month, day))
+    # A leap year stands in for the year not named, so that 29 February can be.
     for form in "12":
         if name := group.get(f"month{form}"):
             stated = group.get(f"year{form}")
-            # A leap year stands in for the year not named, so that 29 February can be.
-            day_named = date(int(stated or 2000), _MONTHS[name], int(group[f"day{form}"]))
-            yield Period(day_named, day_named, yearless=stated is None)
+            named = date(int(stated or 2000), _MONTHS[name], int(group[f"day{form}"]))
+            return Period(named, named, yearless=stated is None)
     for form in "34":
         if name := group.get(f"month{form}"):
             stated = group.get(f"year{form}")
-            yield _month(int(stated or 2000), _MONTHS[name], yearless=stated is None)
-    if year_only := group.get("year5"):
-        yield Period(date(int(year_only), 1, 1), date(int(year_only), 12, 31))
+            return _month(int(stated or 2000), _MONTHS[name], yearless=stated is None)
+    year = int(group["year5"])
+    return Period(date(year, 1, 1), date(year, 12, 31))
 
 
 def _relative(group: dict[str, str], anchor: date) -> Period:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Literal
 
 from memsvc.retrieval.dates import Period, find_periods
-from memsvc.text.analysis import fold, surface_forms
+from memsvc.text.analysis import analyze, fold, surface_forms
 
 Author = Literal["user", "assistant"]
 
@@ -64,6 +64,12 @@ def read_query(query: str, asked_at: datetime | None) -> QueryReading:
         asks_when=_ASKS_WHEN.search(folded) is not None,
         asks_latest=_ASKS_LATEST.search(folded) is not None,
     )
+
+
+def matched_terms(query: QueryReading, text: str) -> list[str]:
+    """The query's words, as asked, that a text holds in some form, in the query's order."""
+    held = set(analyze(text))
+    return [surface for term, surface in query.terms.items() if term in held]
 
 
 def _author(folded: str) -> Author | None:

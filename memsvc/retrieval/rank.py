@@ -84,14 +84,18 @@ def second_stage(
 
 
 def exact_cosines(query: Floats, evidence: Sequence[Evidence], otherwise: Floats) -> Floats:
-    """Each memory's best cosine in full precision (FAISS), `otherwise` float32[n] where it has no vectors."""
+    """Each memory's best cosine, in full precision (FAISS), over the vectors at hand and its cosine so far.
+
+    `otherwise` float32[n] stands where there are no vectors, and where a chunk not at hand was nearer.
+    """
     owned = [(row, item.vectors) for row, item in enumerate(evidence) if item.vectors is not None and len(item.vectors)]
     cosines = otherwise.copy()
     if owned:
         stacked = np.ascontiguousarray(np.concatenate([vectors for _, vectors in owned]), np.float32)
         scores = faiss.pairwise_distances(query.reshape(1, -1), stacked, faiss.METRIC_INNER_PRODUCT)[0]
         starts = np.cumsum([0, *(len(vectors) for _, vectors in owned[:-1])])
-        cosines[[row for row, _ in owned]] = np.maximum.reduceat(scores, starts)
+        rows = [row for row, _ in owned]
+        cosines[rows] = np.fmax(cosines[rows], np.maximum.reduceat(scores, starts))
     return cosines
 
 

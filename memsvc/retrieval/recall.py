@@ -23,7 +23,7 @@ from memsvc.retrieval.accesses import AccessLog
 from memsvc.retrieval.bm25 import LexicalScores, LexicalStats, score_terms
 from memsvc.retrieval.budget import pack
 from memsvc.retrieval.model import Evidence, Floats, ScoreSheet, StageScore
-from memsvc.retrieval.query import QueryReading, read_query
+from memsvc.retrieval.query import QueryReading, matched_terms, read_query
 from memsvc.retrieval.rank import Shortlist, first_stage, second_stage, select
 from memsvc.retrieval.recipes import RECIPES, Recipe
 from memsvc.store import search
@@ -33,7 +33,6 @@ from memsvc.store.memories import Record
 from memsvc.store.postings import find_postings
 from memsvc.store.search import Beside, Candidate, Scope, ScoredChunks
 from memsvc.store.spaces import SpaceSummary, find_spaces
-from memsvc.text.analysis import analyze
 from memsvc.text.tokens import estimate_tokens
 
 STAGE_SECONDS = Histogram(
@@ -295,7 +294,6 @@ def _hit(
     rank: int, candidate: Candidate, score: float, sheet: ScoreSheet, row: int, query: QueryReading, plan: RecallPlan
 ) -> Hit:
     record = candidate.record
-    said = set(analyze(record.content[candidate.start : candidate.end]))
     reasons = [reason for reason in sheet.explain(row) if reason.contribution] if plan.explain else []
     return Hit(
         rank=rank,
@@ -304,7 +302,7 @@ def _hit(
         start=candidate.start,
         end=candidate.end,
         tokens=estimate_tokens(record.content),
-        matched_terms=tuple(surface for term, surface in query.terms.items() if term in said),
+        matched_terms=tuple(matched_terms(query, record.content[candidate.start : candidate.end])),
         reasons=tuple(sorted(reasons, key=lambda reason: -abs(reason.contribution))),
     )
 

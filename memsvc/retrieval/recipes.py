@@ -12,7 +12,7 @@ _DIVERSITY = Diversity(threshold=0.95, penalty=2.0)
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """What one unit of each stage's value adds to the score; docs/retrieval.md shows what each is worth.
+    """What one unit of each stage's value adds to the score.
 
     `dense` and `dense_window` weigh z-scores, `lexical` and `lexical_window` shares of the query (0 to 1),
     the others cues between 0 and 1.

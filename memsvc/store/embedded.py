@@ -10,13 +10,13 @@
 All locks are flocks: the system releases them when their holder dies, however it dies.
 """
 
+import atexit
 import errno
 import os
 import secrets
 import stat
 import sys
 import time
-import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +26,6 @@ from typing import Self
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
-from psycopg.pq import PGconn, Ping
 from sqlalchemy import URL
 
 from memsvc.errors import ConfigurationError, DatabaseUnavailableError
@@ -81,7 +80,10 @@ class ServerAddress:
 
 
 class EmbeddedServer:
-    """A lease on the server of `data_dir`. `options`: PostgreSQL settings of a server that this one starts."""
+    """A lease on the server of `data_dir`, kept until `stop` or the end of the process.
+
+    `options`: PostgreSQL settings of a server that this one starts; one that runs already keeps its own.
+    """
 
     def __init__(self, data_dir: Path, *, options: Mapping[str, str] = MappingProxyType({})) -> None:
         self.data_dir = data_dir.expanduser().resolve()
@@ -140,7 +142,7 @@ class EmbeddedServer:
     def _take_lease(self) -> None:
         if self._lease is None:
             self._lease, self._lease_process = open_lock(self._path("lease")), os.getpid()
-            self._release = weakref.finalize(self, os.close, self._lease)  # an object that is dropped holds nothing
+            atexit.register(self.stop)  # also keeps us: whoever drops the object may still use the address
         if not take_lock(self._lease, shared=True):  # alone only while holding the start lock, which is ours now
             raise DatabaseUnavailableError(f"{self._path('lease')} is locked by another program")
 
@@ -155,7 +157,8 @@ class EmbeddedServer:
                 if not cluster.is_missing():
                     cluster.stop()
         finally:
-            self._release()
+            os.close(lease)
+            atexit.unregister(self.stop)
 
     def _cluster(self, account: Account) -> Cluster:
         directory = (self.data_dir / "postgres").resolve()  # may be a link to another disk
@@ -169,17 +172,19 @@ class EmbeddedServer:
         )
 
     def _serve(self, cluster: Cluster) -> ServerAddress:
-        passwords = self._passwords(fresh=cluster.is_missing())
+        missing = cluster.is_missing()
+        if not missing:
+            cluster.check()
+        passwords = self._passwords(fresh=missing)
         deadline = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline:
             with cluster.claim() as alive:
                 if alive is not None:
                     self._revive(cluster, alive, passwords["owner_password"])
-            if not cluster.is_missing():
+            if cluster.answers():
                 address = self._address(cluster, passwords)
-                if _answers(address):
-                    _provision(address)
-                    return address
+                _provision(address)
+                return address
             time.sleep(0.05)  # it recovers, or ends after its postmaster was killed
         raise DatabaseUnavailableError(
             f"the embedded PostgreSQL in {cluster.directory} runs but does not answer",
@@ -190,7 +195,6 @@ class EmbeddedServer:
         if cluster.is_missing():
             durable = self._options.get("fsync", "on") == "on"
             cluster.initialise(OWNER, owner_password, alive=alive, durable=durable)
-        cluster.check()
         cluster.configure(self._options)
         cluster.start(alive)
 
@@ -234,10 +238,6 @@ def _conninfo(address: ServerAddress, database: str) -> str:
         dbname=database,
         connect_timeout=10,
     )
-
-
-def _answers(address: ServerAddress) -> bool:
-    return PGconn.ping(_conninfo(address, "postgres").encode()) == Ping.OK
 
 
 def _provision(address: ServerAddress) -> None:

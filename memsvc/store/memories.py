@@ -91,7 +91,8 @@ async def get_record(session: ReadSession, memory_id: MemoryId, *, principal_id:
     row = (
         await session.execute(
             text(
-                f"SELECT {RECORD_COLUMNS} FROM {RECORD_TABLES} WHERE m.tenant_id = :tenant AND m.id = :id AND {_VISIBLE}"
+                f"SELECT {RECORD_COLUMNS} FROM {RECORD_TABLES} "
+                f"WHERE m.tenant_id = :tenant AND m.id = :id AND {_VISIBLE}"
             ),
             {"tenant": session.tenant_id, "id": memory_id, "principal": principal_id, "now": now},
         )

@@ -49,7 +49,8 @@ class SpaceSummary:
 async def lock_space(session: WriteSession, name: str) -> Space:
     """The space of that name, made when new, locked until the transaction ends."""
     select = text(
-        "SELECT id, name, next_memory, next_chunk, ann FROM spaces WHERE tenant_id = :tenant AND name = :name FOR UPDATE"
+        "SELECT id, name, next_memory, next_chunk, ann FROM spaces "
+        "WHERE tenant_id = :tenant AND name = :name FOR UPDATE"
     )
     keys = {"tenant": session.tenant_id, "name": name}
     row = (await session.execute(select, keys)).one_or_none()
@@ -98,7 +99,8 @@ async def ensure_sessions(session: WriteSession, space_id: SpaceId, names: Colle
                 "WHERE tenant_id = :tenant AND id = :space RETURNING next_session - :count AS first) "
                 "INSERT INTO sessions (tenant_id, id, space_id, number, name) "
                 "SELECT :tenant, new.id, :space, taken.first + new.place - 1, new.name "
-                "FROM taken, unnest(CAST(:ids AS uuid[]), CAST(:names AS text[])) WITH ORDINALITY AS new(id, name, place)"
+                "FROM taken, unnest(CAST(:ids AS uuid[]), CAST(:names AS text[])) "
+                "WITH ORDINALITY AS new(id, name, place)"
             ),
             {
                 "tenant": session.tenant_id,

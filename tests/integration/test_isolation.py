@@ -86,7 +86,7 @@ def test_tenant_id_leads_every_key(owner: Connection) -> None:
     assert others.scalars().all() == []
 
 
-async def test_scopes_bound_what_a_key_may_do(service: Service, deployment) -> None:  # noqa: ANN001
+async def test_scopes_bound_what_a_key_may_do(service: Service, deployment) -> None:
     from memsvc.store.keys import create_key
 
     key = create_key(deployment.owner_url, tenant=service.caller.tenant, principal="reader", scopes=("read",))

@@ -11,16 +11,20 @@ from tests.integration.conftest import Service
 JOBS = text("SELECT count(*) FROM procrastinate_jobs WHERE args->>'tenant_id' = :tenant AND status = 'todo'")
 
 
-class Undone(Exception):
+class UndoneError(Exception):
     """Ends a transaction."""
 
 
 async def test_a_job_of_a_transaction_that_fails_never_was(service: Service, owner: Connection) -> None:
     tenant = service.caller.tenant_id
-    with pytest.raises(Undone):
+
+    async def fail() -> None:
         async with service.services.database.write(tenant) as session:
             await enqueue(service.services.ingest.queue, session, "embed", SpaceId(new_uuid()))
-            raise Undone
+            raise UndoneError
+
+    with pytest.raises(UndoneError):
+        await fail()
     assert owner.execute(JOBS, {"tenant": str(tenant)}).scalar_one() == 0
 
 

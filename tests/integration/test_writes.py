@@ -256,7 +256,7 @@ async def test_a_deleted_memory_is_gone_from_everywhere(service: Service) -> Non
     assert rows == []
 
 
-def _tuple_rows():  # noqa: ANN202
+def _tuple_rows():
     from psycopg.rows import tuple_row
 
     return tuple_row

@@ -1,0 +1,41 @@
+"""Small tables for the ranking tests."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+
+from memsvc.retrieval.model import Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Chunks:
+    """What the store's scan returns."""
+
+    chunk: np.ndarray
+    memory: np.ndarray
+    session: np.ndarray
+    position: np.ndarray
+    dense: np.ndarray
+
+
+def chunks(*rows: tuple[int, int, int, int, float]) -> Chunks:
+    """Rows are (chunk, memory, session, position, cosine)."""
+    columns = list(zip(*rows, strict=True)) if rows else [()] * 5
+    types = (np.int64, np.int64, np.int32, np.int32, np.float32)
+    return Chunks(*(np.array(column, dtype) for column, dtype in zip(columns, types, strict=True)))
+
+
+def evidence(
+    memory: int,
+    content: str,
+    *,
+    role: str | None = "user",
+    name: str | None = None,
+    at: datetime | None = None,
+    vectors: Sequence[Sequence[float]] | None = None,
+) -> Evidence:
+    """A memory of one passage."""
+    held = None if vectors is None else np.array(vectors, np.float32)
+    return Evidence(memory, content, content, role, name, at, held)

@@ -1,0 +1,37 @@
+"""What the documents say is what the code does."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from memsvc.config import Settings
+
+ROOT = Path(__file__).parents[2]
+
+
+def settings_table() -> dict[str, tuple[str, str]]:
+    rows = re.findall(r"^\| `MEMSVC_(\w+)` \| (.*?) \| (.*) \|$", (ROOT / "docs/configuration.md").read_text(), re.M)
+    return {name.lower(): (default.strip("`"), meaning) for name, default, meaning in rows if default}
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_every_setting_is_documented_with_its_default_and_meaning(name: str) -> None:
+    field = Settings.model_fields[name]
+    default, meaning = settings_table()[name]
+    assert meaning == field.description
+    expected = {"data_dir": "the platform's user-data directory"}.get(
+        name, "unset" if field.default is None else str(field.default)
+    )
+    assert default == expected
+
+
+def test_no_setting_is_documented_that_does_not_exist() -> None:
+    documented = set(re.findall(r"^\| `MEMSVC_(\w+)` \| ", (ROOT / "docs/configuration.md").read_text(), re.M))
+    assert documented - {"ENCODER"} <= {name.upper() for name in Settings.model_fields}
+
+
+@pytest.mark.parametrize("page", [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")], ids=lambda page: page.name)
+def test_links_between_documents_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
+        assert (page.parent / target).exists(), f"{page.name} links to {target}"
