@@ -2,9 +2,9 @@
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -14,7 +14,11 @@ from sentence_transformers.sentence_transformer.modules import Pooling
 from memsvc.config import Settings
 from memsvc.errors import ConfigurationError
 from memsvc.inference.registry import BUNDLED, bundled_folder, check_hash, file_hash, find_known
-from memsvc.inference.types import EncoderSpec, Vectors
+from memsvc.inference.types import EncoderSpec, Prepared, Vectors
+from memsvc.inference.vectors import batches, encode_queries_in_pieces, require_within, unit
+
+# Measured on two cores: a quarter more texts a second than with 8,192, and a query beside them waits a fifth as long.
+CPU_BATCH_TOKENS = 1536
 
 
 class LocalEncoder:
@@ -39,25 +43,32 @@ class LocalEncoder:
         """Identity of this encoder."""
         return self._spec
 
+    @property
+    def batch_tokens(self) -> int:
+        """Padded tokens of the batch that this encoder computes fastest."""
+        return self._batch_tokens
+
+    def prepare_documents(self, texts: Sequence[str]) -> list[Prepared]:
+        """Tokenise; `ValueError` for a text above `spec.max_tokens`."""
+        token_ids = self._tokenize(self._spec.document_prefix, texts)
+        require_within([len(ids) for ids in token_ids], self._spec.max_tokens)
+        return [Prepared(len(ids), ids) for ids in token_ids]
+
+    def encode_prepared(self, documents: Sequence[Prepared]) -> Vectors:
+        """Unit vectors float32[n, dimension] of documents that `prepare_documents` of this encoder made."""
+        return self._encode([cast("list[int]", document.payload) for document in documents])
+
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text with the document prefix and special tokens, untruncated."""
         return [len(ids) for ids in self._tokenize(self._spec.document_prefix, texts)]
 
     def encode_documents(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors float32[n, dimension]; `ValueError` for a text above `spec.max_tokens`."""
-        token_ids = self._tokenize(self._spec.document_prefix, texts)
-        longest = max(map(len, token_ids), default=0)
-        if longest > self._spec.max_tokens:
-            raise ValueError(f"a text has {longest} tokens, the encoder takes {self._spec.max_tokens}: chunk it first")
-        return self._encode(token_ids)
+        return self.encode_prepared(self.prepare_documents(texts))
 
     def encode_queries(self, texts: Sequence[str]) -> Vectors:
-        """Unit vectors float32[n, dimension]; a query above the limit is the mean of its windows' vectors."""
-        token_ids = self._tokenize(self._spec.query_prefix, texts)
-        windows = [self._windows(ids) for ids in token_ids]
-        encoded = self._encode([window for of_query in windows for window in of_query])
-        starts = np.cumsum([0, *(len(of_query) for of_query in windows[:-1])])
-        return _normalize(np.add.reduceat(encoded, starts)) if len(encoded) else encoded
+        """Unit vectors float32[n, dimension]; a query above the limit is the mean of its pieces' vectors."""
+        return encode_queries_in_pieces(texts, self._encode_queries, self._count_query_tokens, self._spec.max_tokens)
 
     def close(self) -> None:
         """Nothing to give back before the process ends."""
@@ -66,28 +77,17 @@ class LocalEncoder:
         encodings = self._tokenizer.encode_batch_fast([prefix + text for text in texts])
         return [encoding.ids for encoding in encodings]
 
-    def _windows(self, ids: list[int]) -> list[list[int]]:
-        limit = self._spec.max_tokens
-        if len(ids) <= limit:
-            return [ids]
-        first, *inner, last = ids
-        return [[first, *inner[i : i + limit - 2], last] for i in range(0, len(inner), limit - 2)]
+    def _encode_queries(self, texts: Sequence[str]) -> Vectors:
+        return self._encode(self._tokenize(self._spec.query_prefix, texts))
+
+    def _count_query_tokens(self, texts: Sequence[str]) -> list[int]:
+        return [len(ids) for ids in self._tokenize(self._spec.query_prefix, texts)]
 
     def _encode(self, token_ids: Sequence[list[int]]) -> Vectors:
         vectors = np.empty((len(token_ids), self._spec.dimension), np.float32)
-        for rows in self._batches(token_ids):
+        for rows in batches([len(ids) for ids in token_ids], self._batch_tokens):
             vectors[rows] = self._forward([token_ids[row] for row in rows])
         return vectors
-
-    def _batches(self, token_ids: Sequence[list[int]]) -> Iterator[list[int]]:
-        """Rows by length, longest first, as many at a time as fit the budget with their padding."""
-        order = sorted(range(len(token_ids)), key=lambda row: -len(token_ids[row]))
-        start = 0
-        while start < len(order):
-            longest = max(1, len(token_ids[order[start]]))
-            size = max(1, self._batch_tokens // longest)
-            yield order[start : start + size]
-            start += size
 
     @torch.inference_mode()
     def _forward(self, token_ids: Sequence[list[int]]) -> Vectors:
@@ -105,7 +105,7 @@ class LocalEncoder:
             features["token_type_ids"] = torch.zeros_like(features["input_ids"])
         for module in self._model:
             features = module(features)
-        return _normalize(features["sentence_embedding"].float().cpu().numpy())
+        return unit(features["sentence_embedding"].float().cpu().numpy())
 
 
 def load_local(settings: Settings) -> LocalEncoder:
@@ -132,7 +132,8 @@ def load_local(settings: Settings) -> LocalEncoder:
         document_prefix=known.document_prefix if known else model.prompts.get("document", "") or "",
         file_hash=_weights_hash(source) or "",
     )
-    return LocalEncoder(model, spec, batch_tokens=settings.encoder_batch_tokens)
+    limit = CPU_BATCH_TOKENS if device == "cpu" else settings.encoder_batch_tokens
+    return LocalEncoder(model, spec, batch_tokens=min(limit, settings.encoder_batch_tokens))
 
 
 def pick_device(wanted: str) -> str:
@@ -159,8 +160,10 @@ def _load(source: str, device: str, revision: str | None) -> SentenceTransformer
     except (OSError, ValueError, KeyError) as error:
         raise ConfigurationError(
             f"the encoder {source} cannot be loaded: {str(error).splitlines()[0]}",
-            remedy="Set MEMSVC_ENCODER to a registered name, a folder with a sentence-transformers model, or a hub name "
-            "that this machine can reach.",
+            remedy=(
+                "Set MEMSVC_ENCODER to a registered name, a folder with a sentence-transformers model, or the name of "
+                "one on a hub that this machine can reach."
+            ),
         ) from error
 
 
@@ -176,7 +179,7 @@ def _pooling_of(model: SentenceTransformer) -> str:
 
 
 def _apply_pooling(model: SentenceTransformer, pooling: str) -> None:
-    """A hub model without a sentence-transformers configuration is mean-pooled by default, whatever it was trained with."""
+    """Hub models without a sentence-transformers configuration are mean-pooled, whatever they were trained with."""
     for name, module in model.named_children():
         if isinstance(module, Pooling) and str(module.pooling_mode) != pooling:
             setattr(model, name, Pooling(module.embedding_dimension, pooling_mode=pooling))
@@ -193,16 +196,10 @@ def _weights_hash(source: str) -> str | None:
     return "+".join(file_hash(file) for file in weights) or None
 
 
-def _normalize(vectors: Vectors) -> Vectors:
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    unit: Vectors = np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 0)
-    return unit
-
-
 def _quieten() -> None:
     """Progress bars and advice belong on no service's standard error."""
     from transformers.utils import logging as transformers_logging
 
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     logging.getLogger("sentence_transformers").setLevel(logging.WARNING)

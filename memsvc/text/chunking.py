@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 CountTokens = Callable[[Sequence[str]], list[int]]
 
@@ -62,7 +63,7 @@ def _trim(content: str, start: int, end: int) -> Span:
 def _sentences(content: str, span: Span) -> list[Span]:
     ends = [match.end() for match in _BOUNDARY.finditer(content, span.start, span.end)]
     bounds = [span.start, *ends, span.end]
-    trimmed = (_trim(content, start, end) for start, end in zip(bounds, bounds[1:], strict=False))
+    trimmed = (_trim(content, start, end) for start, end in pairwise(bounds))
     return [piece for piece in trimmed if piece.end > piece.start]
 
 

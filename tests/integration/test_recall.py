@@ -1,6 +1,7 @@
 """`POST /v1/recall` and `/v1/context`, on a real Postgres."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -21,6 +22,11 @@ from tests.integration.conftest import NOW, Service, open_service
 
 def contents(answer: dict) -> list[str]:
     return [hit["memory"]["content"] for hit in answer["results"]]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    while not condition():  # noqa: ASYNC110 - what is waited for happens in another thread
+        await asyncio.sleep(0.01)
 
 
 async def fill(service: Service, count: int, space: str = "default") -> None:
@@ -260,11 +266,9 @@ async def test_a_full_encoder_queue_is_told_with_a_time_and_stores_nothing(deplo
 
         service.encoder.pause()
         running = asyncio.create_task(service.add(**batch("running")))
-        while not service.encoder.calls:
-            await asyncio.sleep(0.01)
+        await until(lambda: bool(service.encoder.calls))
         waiting = asyncio.create_task(service.add(**batch("waiting")))
-        while not REGISTRY.get_sample_value("memsvc_encoder_waiting_texts", {"kind": "documents"}):
-            await asyncio.sleep(0.01)
+        await until(lambda: bool(REGISTRY.get_sample_value("memsvc_encoder_waiting_texts", {"kind": "documents"})))
         refused = await service.client.post("/v1/memories", json=batch("refused"))
         stored = await service.client.post("/v1/memories", json={**batch("later"), "wait": False})
         service.encoder.resume()

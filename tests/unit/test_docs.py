@@ -11,7 +11,8 @@ ROOT = Path(__file__).parents[2]
 
 
 def settings_table() -> dict[str, tuple[str, str]]:
-    rows = re.findall(r"^\| `MEMSVC_(\w+)` \| (.*?) \| (.*) \|$", (ROOT / "docs/configuration.md").read_text(), re.M)
+    page = (ROOT / "docs/configuration.md").read_text()
+    rows = re.findall(r"^\| `MEMSVC_(\w+)` \| (.*?) \| (.*) \|$", page, re.MULTILINE)
     return {name.lower(): (default.strip("`"), meaning) for name, default, meaning in rows if default}
 
 
@@ -27,7 +28,7 @@ def test_every_setting_is_documented_with_its_default_and_meaning(name: str) -> 
 
 
 def test_no_setting_is_documented_that_does_not_exist() -> None:
-    documented = set(re.findall(r"^\| `MEMSVC_(\w+)` \| ", (ROOT / "docs/configuration.md").read_text(), re.M))
+    documented = set(re.findall(r"^\| `MEMSVC_(\w+)` \| ", (ROOT / "docs/configuration.md").read_text(), re.MULTILINE))
     assert documented - {"ENCODER"} <= {name.upper() for name in Settings.model_fields}
 
 
