@@ -326,7 +326,7 @@ def test_a_setting_that_cannot_be_used(module: Callable[..., None], monkeypatch:
 
 def test_migrate(module: Callable[..., None]) -> None:
     calls: list[object] = []
-    module("memsvc.main", migrate=calls.append)
+    module("memsvc.deployment", migrate=calls.append)
     assert run(["migrate"]).exit_code == 0
     assert len(calls) == 1
 
@@ -363,7 +363,7 @@ def test_keys(module: Callable[..., None]) -> None:
         made.append(arguments)
         return key(key="msk_ab12_secret")
 
-    module("memsvc.store.keys_admin", create_key=create_key, list_keys=lambda _: [key()])
+    module("memsvc.deployment", create_key=create_key, list_keys=lambda _: [key()])
     result = run(["keys", "create", "--tenant", "acme", "--principal", "bot", "--scopes", "read, admin"])
     assert made == [{"tenant": "acme", "principal": "bot", "scopes": ["read", "admin"]}]
     assert result.stdout == "msk_ab12_secret\n"
@@ -379,7 +379,7 @@ def test_keys_revoke(module: Callable[..., None]) -> None:
             raise ConfigurationError(f"There is no key {prefix}.")
         return key()
 
-    module("memsvc.store.keys_admin", revoke_key=revoke_key)
+    module("memsvc.deployment", revoke_key=revoke_key)
     assert run(["keys", "revoke", "ab12"]).stdout == "Key ab12 of bot in acme is revoked.\n"
     assert "There is no key zz." in run(["keys", "revoke", "zz"]).stderr
 
