@@ -13,6 +13,7 @@ from sentence_transformers.sentence_transformer.modules import Pooling
 
 from memsvc.config import Settings
 from memsvc.errors import ConfigurationError
+from memsvc.inference.device import choose_device, choose_dtype, choose_threads
 from memsvc.inference.registry import BUNDLED, bundled_folder, check_hash, file_hash, find_known
 from memsvc.inference.types import EncoderSpec, Prepared, Vectors
 from memsvc.inference.vectors import batches, encode_queries_in_pieces, require_within, unit
@@ -116,15 +117,15 @@ def load_local(settings: Settings) -> LocalEncoder:
     source = str(bundled_folder()) if bundled else (known.source if known else settings.encoder)
     if bundled and BUNDLED.sha256 is not None:
         check_hash(bundled_folder() / "model.safetensors", BUNDLED.sha256)
-    device = pick_device(settings.device)
+    device = choose_device(settings.device)
     if device == "cpu":
-        torch.set_num_threads(settings.torch_threads or max(1, len(os.sched_getaffinity(0))))
+        torch.set_num_threads(choose_threads(settings.torch_threads))
     model = _load(source, device, settings.encoder_revision)
     pooling = known.pooling if known is not None and known.pooling is not None else _pooling_of(model)
     _apply_pooling(model, pooling)
     spec = EncoderSpec(
         name=known.name if known else settings.encoder,
-        revision=settings.encoder_revision or "",
+        revision=settings.encoder_revision or _commit_of(model),
         dimension=int(model.get_embedding_dimension() or 0),
         pooling=pooling,
         max_tokens=_max_tokens(model, known.max_tokens if known else None),
@@ -136,23 +137,8 @@ def load_local(settings: Settings) -> LocalEncoder:
     return LocalEncoder(model, spec, batch_tokens=min(limit, settings.encoder_batch_tokens))
 
 
-def pick_device(wanted: str) -> str:
-    """The device to run on; `auto` takes the fastest there is."""
-    if wanted != "auto":
-        available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-        if not available[wanted]:
-            raise ConfigurationError(
-                f"MEMSVC_DEVICE is {wanted}, which torch does not find here", remedy="Set it to auto or cpu."
-            )
-        return wanted
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
 def _load(source: str, device: str, revision: str | None) -> SentenceTransformer:
-    # Half precision halves the time on a GPU and changes cosines in the third digit; on a CPU it is emulated.
-    dtype = torch.float16 if device == "cuda" else torch.float32
+    dtype = choose_dtype(device)
     try:
         return SentenceTransformer(
             source, device=device, revision=revision, local_files_only=_is_offline(), model_kwargs={"dtype": dtype}
@@ -169,6 +155,12 @@ def _load(source: str, device: str, revision: str | None) -> SentenceTransformer
 
 def _is_offline() -> bool:
     return os.environ.get("HF_HUB_OFFLINE") == "1"
+
+
+def _commit_of(model: SentenceTransformer) -> str:
+    """The hub's commit that a model was loaded from: without a pinned revision its weights may change under a name."""
+    config = getattr(getattr(model[0], "auto_model", None), "config", None)
+    return str(getattr(config, "_commit_hash", None) or "")
 
 
 def _pooling_of(model: SentenceTransformer) -> str:

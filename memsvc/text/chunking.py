@@ -109,11 +109,11 @@ def _pack(pieces: Sequence[tuple[int, Span, int]], target: int) -> list[_Piece]:
     chunks: list[_Piece] = []
     tokens = 0
     for index, span, count in pieces:
-        own = count - SPECIAL_TOKENS
+        own = max(count - SPECIAL_TOKENS, (span.end - span.start) // CHARACTERS_A_TOKEN)
         if chunks and chunks[-1][0] == index and tokens + own <= target:
             chunks[-1] = (index, Span(chunks[-1][1].start, span.end))
             tokens += own
         else:
             chunks.append((index, span))
-            tokens = count
+            tokens = own + SPECIAL_TOKENS
     return chunks

@@ -86,3 +86,9 @@ def test_a_megabyte_takes_few_calls_of_the_tokenizer() -> None:
     assert len(spans) > 1000
     assert len(calls) <= 12
     assert sum(calls) <= 3 * len(content)
+
+
+def test_an_endless_word_is_cut() -> None:
+    found = chunks("QUJD" * 5000)
+    assert "".join(found) == "QUJD" * 5000
+    assert max(map(len, found)) <= 8 * 256
