@@ -45,11 +45,13 @@ class Settings(BaseSettings):
     encoder_api_key: SecretStr | None = Field(None, description="Key for the embeddings endpoint.")
     device: Device = Field("auto", description="Device of a local encoder.")
     encoder_batch_tokens: int = Field(
-        32_768, ge=256, description="Most padded tokens in one encoder batch; a CPU, faster with few, takes 1,536."
+        32_768, ge=256, description="Most padded tokens in one encoder batch; a CPU, faster with few, takes 512."
     )
     encoder_max_wait_ms: float = Field(2.0, ge=0, description="Longest wait of a query for others to share its batch.")
     encoder_queue_texts: int = Field(20_000, ge=1, description="Texts that may wait for the encoder; past it, 429.")
-    torch_threads: int = Field(0, ge=0, description="Threads of torch on a CPU; 0: one per physical core.")
+    torch_threads: int = Field(
+        0, ge=0, description="Batches computed at once on a CPU, each by one thread; 0: one per core."
+    )
 
     max_items: int = Field(1000, ge=1, le=1000, description="Most items in one write.")
     max_content_bytes: int = Field(2_000_000, ge=1, description="Largest content of one item, in bytes.")

@@ -159,7 +159,7 @@ async def score_all(session: ReadSession, scope: Scope, query: Vectors | None) -
     Without a query vector every cosine is NaN, and the lexical arm decides alone.
     """
     where, parameters = _conditions(scope)
-    rows = await session.fetch(
+    rows = await session.fetch_hashed(
         _EXACT.format(where=where),
         {**parameters, "tenant": session.tenant_id, "query": None if query is None else Vector(query)},
         tuple_row,
