@@ -49,9 +49,7 @@ class Settings(BaseSettings):
     )
     encoder_max_wait_ms: float = Field(2.0, ge=0, description="Longest wait of a query for others to share its batch.")
     encoder_queue_texts: int = Field(20_000, ge=1, description="Texts that may wait for the encoder; past it, 429.")
-    torch_threads: int = Field(
-        0, ge=0, description="Batches computed at once on a CPU, each by one thread; 0: one per core."
-    )
+    torch_threads: int = Field(0, ge=0, description="Batches computed at once on a CPU, a thread each; 0: one a core.")
 
     max_items: int = Field(1000, ge=1, le=1000, description="Most items in one write.")
     max_content_bytes: int = Field(2_000_000, ge=1, description="Largest content of one item, in bytes.")

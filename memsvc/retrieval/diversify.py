@@ -11,6 +11,9 @@ import numpy as np
 
 from memsvc.retrieval.model import Floats, Numbers, Rows
 
+# A few hundred vectors take a thread less time than waking another one, more so beside an encoder on few cores.
+faiss.omp_set_num_threads(1)
+
 
 @dataclass(frozen=True, slots=True)
 class Diversity:

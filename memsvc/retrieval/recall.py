@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from prometheus_client import Histogram
 
 from memsvc.errors import BusyError, EncoderUnavailableError
+from memsvc.ids import MemoryId
 from memsvc.inference.batcher import EncoderBatcher
 from memsvc.retrieval.accesses import AccessLog
 from memsvc.retrieval.bm25 import LexicalScores, LexicalStats, score_terms
@@ -144,8 +145,10 @@ class Recaller:
             watch.lap("fuse")
             candidates = await _hydrate(session, plan, ground.spaces, shortlist)
             watch.lap("hydrate")
-            hits = _rank(shortlist, candidates, query, vector, recipe, plan)
+            chosen = _rank(shortlist, candidates, query, vector, recipe, plan)
             watch.lap("rerank")
+            hits = await _load(session, plan, ground.spaces, chosen, query)
+            watch.lap("load")
             if plan.explain:
                 hits = await _with_neighbours(session, plan, ground.spaces, hits)
                 watch.lap("neighbours")
@@ -258,8 +261,18 @@ async def _hydrate(
         if len(of_space):
             offset = index << NUMBER_BITS
             rows = await search.hydrate(session, _scope(plan, space), (of_space - offset).tolist())
-            found |= {row.record.number + offset: row for row in rows}
+            found |= {row.number + offset: row for row in rows}
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """A memory that ranking chose."""
+
+    space: int
+    candidate: Candidate
+    score: float
+    reasons: tuple[StageScore, ...]
 
 
 def _rank(
@@ -269,7 +282,7 @@ def _rank(
     vector: Floats | None,
     recipe: Recipe,
     plan: RecallPlan,
-) -> list[Hit]:
+) -> list[_Chosen]:
     numbers = [number for number in shortlist.sheet.memory.tolist() if number in candidates]
     if not numbers:
         return []
@@ -280,48 +293,72 @@ def _rank(
         sheet = shortlist.sheet.take(np.flatnonzero(np.isin(shortlist.sheet.memory, numbers)))
     # Only a memory that is one chunk can be a copy of another; a long one says more than its best chunk.
     whole = [item if _is_whole(candidates[item.memory]) else replace(item, vectors=None) for item in evidence]
-    rows = select(sheet, whole, recipe, k=plan.k)
-    costs = [estimate_tokens(evidence[row].content) for row in rows]
-    kept = pack(costs, plan.token_budget)
+    rows = select(sheet, whole, recipe, k=plan.k).tolist()
+    kept = pack([estimate_tokens(evidence[row].content) for row in rows], plan.token_budget)
     total = sheet.total
     return [
-        _hit(rank, candidates[numbers[rows[place]]], float(total[rows[place]]), sheet, int(rows[place]), query, plan)
-        for rank, place in enumerate(kept, start=1)
+        _Chosen(
+            space=numbers[row] >> NUMBER_BITS,
+            candidate=candidates[numbers[row]],
+            score=float(total[row]),
+            reasons=_reasons(sheet, row) if plan.explain else (),
+        )
+        for row in (rows[place] for place in kept)
     ]
 
 
-def _hit(
-    rank: int, candidate: Candidate, score: float, sheet: ScoreSheet, row: int, query: QueryReading, plan: RecallPlan
-) -> Hit:
-    record = candidate.record
-    reasons = [reason for reason in sheet.explain(row) if reason.contribution] if plan.explain else []
-    return Hit(
-        rank=rank,
-        score=score,
-        record=record,
-        start=candidate.start,
-        end=candidate.end,
-        tokens=estimate_tokens(record.content),
-        matched_terms=tuple(matched_terms(query, record.content[candidate.start : candidate.end])),
-        reasons=tuple(sorted(reasons, key=lambda reason: -abs(reason.contribution))),
-    )
+def _reasons(sheet: ScoreSheet, row: int) -> tuple[StageScore, ...]:
+    reasons = [reason for reason in sheet.explain(row) if reason.contribution]
+    return tuple(sorted(reasons, key=lambda reason: -abs(reason.contribution)))
+
+
+async def _load(
+    session: ReadSession,
+    plan: RecallPlan,
+    spaces: Sequence[SpaceSummary],
+    chosen: Sequence[_Chosen],
+    query: QueryReading,
+) -> list[Hit]:
+    """The chosen memories as whole records; one that vanished since it was ranked is left out."""
+    records: dict[MemoryId, Record] = {}
+    for index, space in enumerate(spaces):
+        ids = [item.candidate.id for item in chosen if item.space == index]
+        if ids:
+            records |= await search.find_records(session, _scope(plan, space), ids)
+    there = [item for item in chosen if item.candidate.id in records]
+    return [
+        Hit(
+            rank=rank,
+            score=item.score,
+            record=records[item.candidate.id],
+            start=item.candidate.start,
+            end=item.candidate.end,
+            tokens=estimate_tokens(item.candidate.content),
+            matched_terms=tuple(matched_terms(query, _passage(item.candidate))),
+            reasons=item.reasons,
+        )
+        for rank, item in enumerate(there, start=1)
+    ]
+
+
+def _passage(candidate: Candidate) -> str:
+    return candidate.content[candidate.start : candidate.end]
 
 
 def _evidence(number: int, candidate: Candidate) -> Evidence:
-    record = candidate.record
     return Evidence(
         memory=number,
-        content=record.content,
-        passage=record.content[candidate.start : candidate.end],
-        role=record.role,
-        name=record.name,
-        occurred_at=record.occurred_at,
+        content=candidate.content,
+        passage=_passage(candidate),
+        role=candidate.role,
+        name=candidate.name,
+        occurred_at=candidate.occurred_at,
         vectors=None if candidate.vector is None else candidate.vector.reshape(1, -1),
     )
 
 
 def _is_whole(candidate: Candidate) -> bool:
-    content = candidate.record.content
+    content = candidate.content
     return not content[: candidate.start].strip() and not content[candidate.end :].strip()
 
 

@@ -45,9 +45,7 @@ class ReadSession:
             await cursor.execute(sql.encode(), parameters)
             return await cursor.fetchall()
 
-    async def fetch_hashed(
-        self, sql: str, parameters: Mapping[str, object], rows: AsyncRowFactory[RowT]
-    ) -> list[RowT]:
+    async def fetch_hashed(self, sql: str, parameters: Mapping[str, object], rows: AsyncRowFactory[RowT]) -> list[RowT]:
         """`fetch` of a statement that reads a whole space, planned without nested loops, in one round trip.
 
         Right after a bulk write the planner's statistics say that the space is empty; a nested loop over it then takes

@@ -50,9 +50,14 @@ class ScoredChunks:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A record with one of its chunks: characters [start, end) and their vector (None: not embedded yet)."""
+    """What ranking reads of a memory, with one chunk: characters [start, end) and their vector (None: none yet)."""
 
-    record: Record
+    id: MemoryId
+    number: int
+    content: str
+    role: str | None
+    name: str | None
+    occurred_at: datetime | None
     chunk: int
     start: int
     end: int
@@ -202,21 +207,32 @@ async def score_nearest(
 
 
 async def hydrate(session: ReadSession, scope: Scope, chunks: Sequence[int]) -> list[Candidate]:
-    """Records and vectors of these chunks, in no particular order; filtered again, since it returns content."""
+    """The memories of these chunks, in no particular order; filtered again, since it returns content."""
     where, parameters = _conditions(scope)
-    rows: list[Any] = await session.fetch(
-        f"SELECT {RECORD_COLUMNS}, c.number AS chunk, c.start_char, c.end_char, c.vec FROM {RECORD_TABLES} "
-        "JOIN chunks c ON c.tenant_id = m.tenant_id AND c.memory_id = m.id "
+    rows = await session.fetch(
+        "SELECT m.id, m.number, v.content, m.role, m.name, m.occurred_at, c.number, c.start_char, c.end_char, c.vec "
+        "FROM chunks c JOIN memories m ON m.tenant_id = c.tenant_id AND m.id = c.memory_id "
+        "JOIN memory_versions v ON v.tenant_id = m.tenant_id AND v.memory_id = m.id AND v.version = m.version "
         f"WHERE c.tenant_id = %(tenant)s AND c.space_id = %(space)s AND c.number = ANY(%(chunks)s) AND {where}",
         {**parameters, "tenant": session.tenant_id, "chunks": list(chunks)},
-        namedtuple_row,
+        tuple_row,
     )
     return [
-        Candidate(
-            to_record(row), row.chunk, row.start_char, row.end_char, None if row.vec is None else row.vec.to_numpy()
-        )
-        for row in rows
+        Candidate(*columns, vector=None if vec is None else vec.to_numpy())  # type: ignore[misc]
+        for *columns, vec in rows
     ]
+
+
+async def find_records(session: ReadSession, scope: Scope, ids: Sequence[MemoryId]) -> dict[MemoryId, Record]:
+    """The whole records of these memories, as far as they are in scope."""
+    where, parameters = _conditions(scope)
+    rows = await session.fetch(
+        f"SELECT {RECORD_COLUMNS} FROM {RECORD_TABLES} WHERE m.id = ANY(%(ids)s) AND {where}",
+        {**parameters, "tenant": session.tenant_id, "ids": list(ids)},
+        namedtuple_row,
+    )
+    records = (to_record(row) for row in rows)
+    return {record.id: record for record in records}
 
 
 async def beside(session: ReadSession, scope: Scope, memories: Sequence[MemoryId], *, reach: int) -> list[Beside]:

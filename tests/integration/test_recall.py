@@ -211,7 +211,7 @@ async def test_the_hot_statements_use_their_indexes(service: Service, monkeypatc
     await fill(service, 1200)
     monkeypatch.setattr(ReadSession, "fetch", explained)
     await service.recall("river piano")
-    lexical, exact, hydrate = plans
+    lexical, exact, hydrate = plans[:3]
     assert "pk_postings" in lexical
     assert "pk_chunks" in exact
     assert "Seq Scan on chunks" not in hydrate
