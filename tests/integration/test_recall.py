@@ -198,7 +198,11 @@ async def test_a_large_space_moves_to_hnsw_and_finds_the_same(service: Service) 
 async def test_the_hot_statements_use_their_indexes(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """Postgres' own plans of what a recall runs, taken on the way."""
     plans: list[str] = []
-    run = ReadSession.fetch
+    run, run_hashed = ReadSession.fetch, ReadSession.fetch_hashed
+
+    async def explained_hashed(self: ReadSession, sql: str, parameters: object, rows: object) -> list:
+        plans.append("\n".join(row[0] for row in await run_hashed(self, "EXPLAIN " + sql, parameters, tuple_row)))
+        return await run_hashed(self, sql, parameters, rows)
 
     async def explained(self: ReadSession, sql: str, parameters: object, rows: object) -> list:
         driver = await self.driver()
@@ -210,9 +214,11 @@ async def test_the_hot_statements_use_their_indexes(service: Service, monkeypatc
 
     await fill(service, 1200)
     monkeypatch.setattr(ReadSession, "fetch", explained)
+    monkeypatch.setattr(ReadSession, "fetch_hashed", explained_hashed)
     await service.recall("river piano")
     lexical, exact, hydrate = plans[:3]
     assert "pk_postings" in lexical
+    assert "Nested Loop" not in exact
     assert "pk_chunks" in exact
     assert "Seq Scan on chunks" not in hydrate
     assert "Seq Scan on memories" not in hydrate
