@@ -4,8 +4,10 @@ import asyncio
 import ipaddress
 import json
 import os
+import signal
 import socket
-from contextlib import AsyncExitStack
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -85,6 +87,21 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._url = url
         self._ready_file = ready_file
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop in order on SIGTERM and Ctrl-C.
+
+        uvicorn raises the signal again once it has stopped, which would end the process before the worker, the encoder
+        and the embedded database have.
+        """
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        before = {number: signal.signal(number, self.handle_exit) for number in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)

@@ -75,7 +75,7 @@ def test_an_acknowledged_write_survives_kill_9_exactly_once(data_dir: Path) -> N
     sender.start()
     while len(acknowledged) < 5 * PER_REQUEST and sender.is_alive():
         time.sleep(0.002)
-    os.kill(service.pid, signal.SIGKILL)
+    service.kill()
     sender.join()
     before = list(acknowledged)
     assert 5 * PER_REQUEST <= len(before) < BULK_REQUESTS * PER_REQUEST
