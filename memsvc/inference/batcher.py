@@ -1,8 +1,9 @@
-"""Between many callers and one encoder: requests become batches, in one thread, queries before documents.
+"""Between many callers and one encoder: requests become batches, one a lane at a time, queries before documents.
 
-An idle encoder starts at once. While it is busy requests gather: queries are answered together, documents are sorted
-by length over all requests and computed in slices of one batch, so that a query waits for one batch at most, however
-long the queue of documents is. A queue that is full refuses with the seconds until there is room.
+An idle lane starts at once. While all are busy requests gather: queries are answered together, documents are sorted
+by length over all requests and computed a batch at a time, so that a query waits until the first lane is free and no
+longer, however long the queue of documents is. Lanes never wait for one another. A queue that is full refuses with
+the seconds until there is room.
 """
 
 import asyncio
@@ -28,7 +29,7 @@ from memsvc.inference.waiting import DocumentPool, DocumentRequest, Waiting
 T = TypeVar("T")
 
 MAX_QUERIES = 32
-# Batches of queries that may go ahead while documents wait; then the documents get one slice.
+# Batches of queries that may go ahead while documents wait; then the documents get one.
 QUERY_BATCHES_IN_A_ROW = 8
 CACHED_QUERIES = 1024
 # Until the encoder has been measured: about what a small model does on two cores.
@@ -61,6 +62,7 @@ class EncoderBatcher:
     ) -> None:
         self.encoder = encoder
         self._preparing = encoder if isinstance(encoder, PreparingEncoder) else None
+        self._lanes = 1 if self._preparing is None else self._preparing.lanes
         self._batch_tokens = (
             batch_tokens if self._preparing is None else min(batch_tokens, self._preparing.batch_tokens)
         )
@@ -75,10 +77,10 @@ class EncoderBatcher:
         self._last_queries = 0
         self._query_batches = 0
         self._work = asyncio.Event()
-        self._runner: asyncio.Task[None] | None = None
+        self._runners: list[asyncio.Task[None]] = []
         self._closed = False
-        self._encoding = ThreadPoolExecutor(1, "encoder")
-        # Tokenising the next request beside the batch that runs keeps the encoder's thread for computing.
+        self._encoding = ThreadPoolExecutor(self._lanes, "encoder")
+        # Tokenising the next request beside the batches that run keeps the encoder's threads for computing.
         self._tokenizing = ThreadPoolExecutor(1, "tokenizer")
 
     @classmethod
@@ -156,13 +158,12 @@ class EncoderBatcher:
         return await self._in_thread(self._tokenizing, lambda: self.encoder.count_tokens(texts))
 
     async def close(self) -> None:
-        """Finish the batch that runs, refuse what waits and what comes, and close the encoder."""
+        """Finish the batches that run, refuse what waits and what comes, and close the encoder."""
         if self._closed:
             return
         self._closed = True
         self._work.set()
-        if self._runner is not None:
-            await self._runner
+        await asyncio.gather(*self._runners)
         self._encoding.shutdown(wait=True)
         self._tokenizing.shutdown(wait=True, cancel_futures=True)
         self.encoder.close()
@@ -190,7 +191,7 @@ class EncoderBatcher:
         require_within(lengths, self.encoder.spec.max_tokens)
         return [Prepared(tokens, text) for tokens, text in zip(lengths, texts, strict=True)]
 
-    def _encode_slice(self, found: Sequence[Waiting]) -> Vectors:
+    def _encode_batch(self, found: Sequence[Waiting]) -> Vectors:
         documents = [waiting.document for waiting in found]
         if self._preparing is not None:
             return self._preparing.encode_prepared(documents)
@@ -199,8 +200,10 @@ class EncoderBatcher:
     def _start_work(self) -> None:
         self._show_depth()
         self._work.set()
-        if self._runner is None:
-            self._runner = asyncio.create_task(self._run(), name="encoder-batcher")
+        if not self._runners:
+            self._runners = [
+                asyncio.create_task(self._run(), name=f"encoder-lane-{lane}") for lane in range(self._lanes)
+            ]
 
     async def _run(self) -> None:
         try:
@@ -211,16 +214,20 @@ class EncoderBatcher:
                 elif self._queries and not (self._documents and self._query_batches >= QUERY_BATCHES_IN_A_ROW):
                     await self._run_queries()
                 elif self._documents:
-                    await self._run_slice()
+                    await self._run_documents()
                 if not self._queries and not self._documents and not self._closed:
                     self._work.clear()
         finally:
             self._refuse_waiting(_closing())
 
     async def _run_queries(self) -> None:
-        await self._gather_queries()
-        batch = [self._queries.popleft() for _ in range(min(MAX_QUERIES, len(self._queries)))]
+        batch = self._take_queries(MAX_QUERIES)
+        if self._last_queries > 1 and len(batch) < self._last_queries:
+            # Askers that were answered together ask again together: wait a little for as many as came last time.
+            await asyncio.sleep(self._max_wait_s)
+            batch += self._take_queries(MAX_QUERIES - len(batch))
         self._query_batches += 1
+        batch = [query for query in batch if not query.future.done()]
         self._last_queries = len(batch)
         if not batch:  # all were cancelled while they gathered
             return
@@ -240,12 +247,10 @@ class EncoderBatcher:
                 vector.setflags(write=False)  # the cache gives the same array to every asker
                 query.future.set_result(vector)
 
-    async def _gather_queries(self) -> None:
-        """Wait a little for as many as came last time: askers that were answered together ask again together."""
-        if self._last_queries > 1 and len(self._queries) < min(self._last_queries, MAX_QUERIES):
-            await asyncio.sleep(self._max_wait_s)
+    def _take_queries(self, most: int) -> list[_Query]:
+        return [self._queries.popleft() for _ in range(min(most, len(self._queries)))]
 
-    async def _run_slice(self) -> None:
+    async def _run_documents(self) -> None:
         found = self._documents.take(self._batch_tokens)
         self._query_batches = 0
         started = perf_counter()
@@ -254,7 +259,7 @@ class EncoderBatcher:
                 waiting.request.started = True
                 metrics.WAIT_SECONDS.labels("documents").observe(started - waiting.request.since)
         metrics.PADDED_TOKENS.observe(len(found) * found[-1].tokens)
-        outcome = await self._attempt("documents", len(found), lambda: self._encode_slice(found))
+        outcome = await self._attempt("documents", len(found), lambda: self._encode_batch(found))
         if not isinstance(outcome, BaseException):
             self._texts_per_s += 0.2 * (len(found) / (perf_counter() - started) - self._texts_per_s)
         for place, waiting in enumerate(found):

@@ -22,7 +22,6 @@ from memsvc.inference.vectors import batches, encode_queries_in_pieces, require_
 # On a CPU each batch is computed by one thread, and several batches at once: as many texts a second as with torch's own
 # threads, without their barriers, at which everything waits when the database or the event loop takes a core.
 CPU_BATCH_TOKENS = 512
-BATCHES_A_WORKER = 2
 
 
 class LocalEncoder:
@@ -51,8 +50,13 @@ class LocalEncoder:
 
     @property
     def batch_tokens(self) -> int:
-        """Padded tokens that keep this encoder busy: a batch, or some for each of its workers."""
-        return self._batch_tokens * (1 if self._workers == 1 else self._workers * BATCHES_A_WORKER)
+        """Padded tokens of one batch."""
+        return self._batch_tokens
+
+    @property
+    def lanes(self) -> int:
+        """One a worker."""
+        return self._workers
 
     def prepare_documents(self, texts: Sequence[str]) -> list[Prepared]:
         """Tokenise; `ValueError` for a text above `spec.max_tokens`."""

@@ -74,6 +74,11 @@ class PreparingEncoder(Encoder, Protocol):
         """Padded tokens of the batch that this encoder computes fastest."""
         ...
 
+    @property
+    def lanes(self) -> int:
+        """Batches that it computes fastest side by side, each called from a thread of its own."""
+        ...
+
     def prepare_documents(self, texts: Sequence[str]) -> list[Prepared]:
         """Tokenise. `ValueError` when a text is over `spec.max_tokens`. Safe to call from another thread."""
         ...

@@ -1,4 +1,4 @@
-"""The documents that wait for the encoder, and which of them make the next slice. No clock, no thread."""
+"""The documents that wait for the encoder, and which of them make the next batch. No clock, no thread."""
 
 import asyncio
 from bisect import bisect_left
@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 from memsvc.inference.types import Prepared, Vectors
 
-# A slice that would stay small may take texts up to this much longer than the one it was made for.
+# A batch that would stay small may take texts up to this much longer than the one it was made for.
 _STRETCH = 1.25
 
 
 @dataclass(slots=True, eq=False)
 class DocumentRequest:
-    """The documents of one caller. `vectors` is filled as its slices are done; `left` are still to come."""
+    """The documents of one caller. `vectors` is filled as its batches are done; `left` are still to come."""
 
     documents: Sequence[Prepared]
     vectors: Vectors
@@ -51,9 +51,9 @@ class Waiting(NamedTuple):
 class DocumentPool:
     """Waiting documents of all requests, sorted by length over all of them.
 
-    Requests take turns. A slice is made for the longest waiting document of the request whose turn it is and filled
+    Requests take turns. A batch is made for the longest waiting document of the request whose turn it is and filled
     with the documents nearest in length, whoever's they are: one bulk request is computed longest first, as if it
-    were alone, and a small one beside it waits for about one slice, in a batch that is full all the same.
+    were alone, and a small one beside it waits for about one batch, which is full all the same.
     """
 
     def __init__(self) -> None:
@@ -87,7 +87,7 @@ class DocumentPool:
         return requests
 
     def take(self, batch_tokens: int) -> list[Waiting]:
-        """The next slice, taken out: its count times its longest is at most `batch_tokens`, or it is one document."""
+        """The next batch, taken out: its count times its longest is at most `batch_tokens`, or it is one document."""
         request = self._turns[0]
         self._turns.rotate(-1)
         while request.taken[request.longest_last[-1]]:

@@ -1,8 +1,8 @@
 """The read path: query -> arms -> FAISS rerank -> fuse -> diversify -> budget.
 
-Two statements decide what may be returned (scores of all chunks in scope, then the candidates' records); both apply
-tenant, space, permission, state, validity, expiry and the request's filters themselves. The lexical statement runs
-while the query is encoded.
+Two statements decide what may be returned (the chunks in scope, then the candidates' records); both apply tenant,
+space, permission, state, validity, expiry and the request's filters themselves. What needs no query vector, postings
+and scope, is read while the query is encoded.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from prometheus_client import Histogram
 
 from memsvc.errors import BusyError, EncoderUnavailableError
-from memsvc.ids import MemoryId
+from memsvc.ids import MemoryId, SpaceId
 from memsvc.inference.batcher import EncoderBatcher
 from memsvc.retrieval.accesses import AccessLog
 from memsvc.retrieval.bm25 import LexicalScores, LexicalStats, score_terms
@@ -28,12 +28,10 @@ from memsvc.retrieval.query import QueryReading, matched_terms, read_query
 from memsvc.retrieval.rank import Shortlist, first_stage, second_stage, select
 from memsvc.retrieval.recipes import RECIPES, Recipe
 from memsvc.store import search
-from memsvc.store.database import Database, ReadSession
+from memsvc.store.database import Database, PipelinedSession
 from memsvc.store.keys import Caller
 from memsvc.store.memories import Record
-from memsvc.store.postings import find_postings
-from memsvc.store.search import Beside, Candidate, Scope, ScoredChunks
-from memsvc.store.spaces import SpaceSummary, find_spaces
+from memsvc.store.search import Beside, Candidate, Ground, Scope, ScoredChunks
 from memsvc.text.tokens import estimate_tokens
 
 STAGE_SECONDS = Histogram(
@@ -116,14 +114,6 @@ class _Stopwatch:
         self._last = now
 
 
-@dataclass(frozen=True, slots=True)
-class _Ground:
-    """The spaces asked, and what the lexical arm found in them, under the recall's own numbers."""
-
-    spaces: Sequence[SpaceSummary]
-    lexical: LexicalScores
-
-
 class Recaller:
     """Answers recalls; safe to use from many tasks at once."""
 
@@ -136,21 +126,25 @@ class Recaller:
         """The best memories for a plan. Without its encoder it answers by words alone, and says so."""
         recipe, watch = RECIPES[plan.recipe], _Stopwatch()
         query = read_query(plan.query, plan.asked_at.astimezone(plan.zone))
-        ground, vector = await asyncio.gather(self._find_ground(plan, query, recipe), self._encode(plan.query, watch))
+        scope = _scope(plan)
+        (grounds, lexical), vector = await asyncio.gather(
+            self._find_ground(plan, scope, query, recipe), self._encode(plan.query, watch)
+        )
         watch.lap("encode_and_lexical")
-        async with self._database.read(plan.caller.tenant_id) as session:
-            chunks = await _score(session, plan, ground, vector, recipe, self._batcher.encoder.spec.dimension)
+        spaces = [ground.space.id for ground in grounds]
+        async with self._database.pipeline(plan.caller.tenant_id) as session:
+            chunks = await self._score(session, scope, grounds, lexical, vector, recipe)
             watch.lap("dense")
-            shortlist = first_stage(chunks, ground.lexical, recipe, k=plan.k)
+            shortlist = first_stage(chunks, lexical, recipe, k=plan.k)
             watch.lap("fuse")
-            candidates = await _hydrate(session, plan, ground.spaces, shortlist)
+            candidates = await _hydrate(session, scope, spaces, shortlist)
             watch.lap("hydrate")
             chosen = _rank(shortlist, candidates, query, vector, recipe, plan)
             watch.lap("rerank")
-            hits = await _load(session, plan, ground.spaces, chosen, query)
+            hits = await _load(session, scope, spaces, chosen, query)
             watch.lap("load")
             if plan.explain:
-                hits = await _with_neighbours(session, plan, ground.spaces, hits)
+                hits = await _with_neighbours(session, scope, spaces, hits)
                 watch.lap("neighbours")
         self._accesses.note(plan.caller.tenant_id, (hit.record.id for hit in hits))
         return Recalled(
@@ -169,14 +163,46 @@ class Recaller:
             watch.notes.append(f"dense: left out, {error.detail[:1].lower()}{error.detail[1:]}")
             return None
 
-    async def _find_ground(self, plan: RecallPlan, query: QueryReading, recipe: Recipe) -> _Ground:
+    async def _find_ground(
+        self, plan: RecallPlan, scope: Scope, query: QueryReading, recipe: Recipe
+    ) -> tuple[Sequence[Ground], LexicalScores]:
         terms = list(query.terms)
-        async with self._database.read(plan.caller.tenant_id) as session:
-            spaces = await find_spaces(session, plan.spaces)
-            postings = [await find_postings(session, space.id, terms) for space in spaces]
-        chunks = sum(space.chunks for space in spaces)
-        stats = LexicalStats(chunks, sum(space.terms for space in spaces) / max(chunks, 1))
-        return _Ground(spaces, score_terms(terms, _join_postings(postings), stats, recipe.bm25))
+        async with self._database.pipeline(plan.caller.tenant_id) as session:
+            grounds = await search.find_ground(session, scope, plan.spaces, terms)
+        chunks = sum(ground.space.chunks for ground in grounds)
+        stats = LexicalStats(chunks, sum(ground.space.terms for ground in grounds) / max(chunks, 1))
+        postings = _join_postings([ground.postings for ground in grounds])
+        return grounds, score_terms(terms, postings, stats, recipe.bm25)
+
+    async def _score(
+        self,
+        session: PipelinedSession,
+        scope: Scope,
+        grounds: Sequence[Ground],
+        lexical: LexicalScores,
+        vector: Floats | None,
+        recipe: Recipe,
+    ) -> ScoredChunks:
+        """Chunks in scope of all spaces, as one table under the recall's own numbers."""
+        tables = []
+        for index, ground in enumerate(grounds):
+            if ground.in_scope is None:
+                offset = index << NUMBER_BITS
+                named = [n - offset for n in lexical.best(recipe.lexical_chunks) if n >> NUMBER_BITS == index]
+                table = await search.score_nearest(
+                    session,
+                    scope,
+                    ground.space.id,
+                    vector,
+                    dimension=self._batcher.encoder.spec.dimension,
+                    limit=recipe.nearest_chunks,
+                    lexical=named,
+                    reach=len(recipe.window) - 1,
+                )
+            else:
+                table = await search.score_all(session, ground.space.id, ground.in_scope, vector)
+            tables.append(table if index == 0 else _shift(table, index))
+        return tables[0] if len(tables) == 1 else _join_tables(tables)
 
 
 def _join_postings(postings: Sequence[Mapping[str, NDArray[Any]]]) -> Mapping[str, NDArray[Any]]:
@@ -191,9 +217,8 @@ def _join_postings(postings: Sequence[Mapping[str, NDArray[Any]]]) -> Mapping[st
     return {term: np.concatenate(parts) for term, parts in joined.items()}
 
 
-def _scope(plan: RecallPlan, space: SpaceSummary) -> Scope:
+def _scope(plan: RecallPlan) -> Scope:
     return Scope(
-        space_id=space.id,
         principal_id=plan.caller.principal_id,
         now=plan.clock,
         as_of=plan.as_of,
@@ -207,30 +232,7 @@ def _scope(plan: RecallPlan, space: SpaceSummary) -> Scope:
     )
 
 
-async def _score(
-    session: ReadSession, plan: RecallPlan, ground: _Ground, vector: Floats | None, recipe: Recipe, dimension: int
-) -> ScoredChunks:
-    """Chunks in scope of all spaces, as one table under the recall's own numbers."""
-    tables = []
-    for index, space in enumerate(ground.spaces):
-        scope = _scope(plan, space)
-        if space.ann:
-            offset = index << NUMBER_BITS
-            named = [n - offset for n in ground.lexical.best(recipe.lexical_chunks) if n >> NUMBER_BITS == index]
-            table = await search.score_nearest(
-                session,
-                scope,
-                vector,
-                dimension=dimension,
-                limit=recipe.nearest_chunks,
-                lexical=named,
-                reach=len(recipe.window) - 1,
-            )
-        else:
-            table = await search.score_all(session, scope, vector)
-        tables.append(table if index == 0 else _shift(table, index))
-    if len(tables) == 1:
-        return tables[0]
+def _join_tables(tables: Sequence[ScoredChunks]) -> ScoredChunks:
     empty = np.empty(0, np.int64)
     return ScoredChunks(
         chunk=np.concatenate([empty, *(table.chunk for table in tables)]),
@@ -252,7 +254,7 @@ def _shift(table: ScoredChunks, index: int) -> ScoredChunks:
 
 
 async def _hydrate(
-    session: ReadSession, plan: RecallPlan, spaces: Sequence[SpaceSummary], shortlist: Shortlist
+    session: PipelinedSession, scope: Scope, spaces: Sequence[SpaceId], shortlist: Shortlist
 ) -> dict[int, Candidate]:
     """The shortlist's records by the recall's own memory number."""
     found: dict[int, Candidate] = {}
@@ -260,7 +262,7 @@ async def _hydrate(
         of_space = shortlist.best_chunk[shortlist.best_chunk >> NUMBER_BITS == index]
         if len(of_space):
             offset = index << NUMBER_BITS
-            rows = await search.hydrate(session, _scope(plan, space), (of_space - offset).tolist())
+            rows = await search.hydrate(session, scope, space, (of_space - offset).tolist())
             found |= {row.number + offset: row for row in rows}
     return found
 
@@ -313,9 +315,9 @@ def _reasons(sheet: ScoreSheet, row: int) -> tuple[StageScore, ...]:
 
 
 async def _load(
-    session: ReadSession,
-    plan: RecallPlan,
-    spaces: Sequence[SpaceSummary],
+    session: PipelinedSession,
+    scope: Scope,
+    spaces: Sequence[SpaceId],
     chosen: Sequence[_Chosen],
     query: QueryReading,
 ) -> list[Hit]:
@@ -324,7 +326,7 @@ async def _load(
     for index, space in enumerate(spaces):
         ids = [item.candidate.id for item in chosen if item.space == index]
         if ids:
-            records |= await search.find_records(session, _scope(plan, space), ids)
+            records |= await search.find_records(session, scope, space, ids)
     there = [item for item in chosen if item.candidate.id in records]
     return [
         Hit(
@@ -363,12 +365,12 @@ def _is_whole(candidate: Candidate) -> bool:
 
 
 async def _with_neighbours(
-    session: ReadSession, plan: RecallPlan, spaces: Sequence[SpaceSummary], hits: Sequence[Hit]
+    session: PipelinedSession, scope: Scope, spaces: Sequence[SpaceId], hits: Sequence[Hit]
 ) -> list[Hit]:
     beside: dict[object, list[Beside]] = {}
     for space in spaces:
-        ids = [hit.record.id for hit in hits if hit.record.space_id == space.id]
+        ids = [hit.record.id for hit in hits if hit.record.space_id == space]
         if ids:
-            for turn in await search.beside(session, _scope(plan, space), ids, reach=NEIGHBOURS):
+            for turn in await search.beside(session, scope, space, ids, reach=NEIGHBOURS):
                 beside.setdefault(turn.of, []).append(turn)
     return [replace(hit, neighbours=tuple(beside.get(hit.record.id, ()))) for hit in hits]

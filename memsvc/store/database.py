@@ -1,4 +1,4 @@
-"""Connections. A read session and a write session are distinct types; each is one transaction of one tenant."""
+"""Connections. Read, pipelined and write sessions are distinct types; each is one transaction of one tenant."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import psycopg
 from pgvector.psycopg import register_vector_async
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, AsyncCursor
 from psycopg.rows import AsyncRowFactory, TupleRow
 from sqlalchemy import CursorResult, Executable, event, text
 from sqlalchemy.engine import make_url
@@ -45,25 +45,38 @@ class ReadSession:
             await cursor.execute(sql.encode(), parameters)
             return await cursor.fetchall()
 
-    async def fetch_hashed(self, sql: str, parameters: Mapping[str, object], rows: AsyncRowFactory[RowT]) -> list[RowT]:
-        """`fetch` of a statement that reads a whole space, planned without nested loops, in one round trip.
-
-        Right after a bulk write the planner's statistics say that the space is empty; a nested loop over it then takes
-        a second where a hash join takes milliseconds.
-        """
-        driver = await self.driver()
-        async with driver.pipeline(), driver.cursor(binary=True, row_factory=rows) as cursor:
-            await driver.execute("SET LOCAL enable_nestloop = off")
-            await cursor.execute(sql.encode(), parameters)
-            found = await cursor.fetchall()
-            await driver.execute("SET LOCAL enable_nestloop = on")
-        return found
-
     async def driver(self) -> AsyncConnection[TupleRow]:
         """The psycopg connection beneath, inside this transaction."""
         raw = await self.connection.get_raw_connection()
         connection: AsyncConnection[TupleRow] = raw.driver_connection  # type: ignore[assignment]
         return connection
+
+
+@dataclass(frozen=True, slots=True)
+class PipelinedSession:
+    """A read-only transaction of one tenant whose statements travel together.
+
+    `send` does not wait: what is sent before the first answer is read takes one round trip, the transaction's own
+    opening included. A hot path of few statements spends more on round trips than in Postgres.
+    """
+
+    driver: AsyncConnection[TupleRow]
+    tenant_id: TenantId
+
+    async def send(self, sql: str, parameters: Mapping[str, object], rows: AsyncRowFactory[RowT]) -> AsyncCursor[RowT]:
+        """Send a statement; `fetchall` of what is returned waits for its rows, in binary."""
+        cursor = self.driver.cursor(binary=True, row_factory=rows)
+        await cursor.execute(sql.encode(), parameters)
+        return cursor
+
+    async def fetch(self, sql: str, parameters: Mapping[str, object], rows: AsyncRowFactory[RowT]) -> list[RowT]:
+        """Send a statement and wait for its rows."""
+        cursor = await self.send(sql, parameters, rows)
+        return await cursor.fetchall()
+
+    async def set_local(self, name: str, value: str) -> None:
+        """A planner setting for the rest of the transaction."""
+        await self.driver.execute("SELECT set_config(%s, %s, true)", (name, value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +105,17 @@ class Database:
             await connection.execution_options(postgresql_readonly=True)
             await connection.execute(SET_TENANT, {"tenant": str(tenant_id)})
             yield ReadSession(connection, tenant_id)
+
+    @asynccontextmanager
+    async def pipeline(self, tenant_id: TenantId) -> AsyncIterator[PipelinedSession]:
+        """One read-only transaction on the driver itself, in pipeline mode."""
+        async with _translated(), self._engine.connect() as connection:
+            await connection.execution_options(postgresql_readonly=True)
+            driver = await ReadSession(connection, tenant_id).driver()
+            async with driver.pipeline():
+                session = PipelinedSession(driver, tenant_id)
+                await session.set_local("memsvc.tenant_id", str(tenant_id))
+                yield session
 
     @asynccontextmanager
     async def write(self, tenant_id: TenantId) -> AsyncIterator[WriteSession]:

@@ -72,13 +72,13 @@ m.session_number, m.position, m.origin, p.name AS actor, m.occurred_at, m.occurr
 m.state, m.version, m.importance, m.strength, m.trust, m.access_count, m.last_accessed_at, m.sensitivity, m.visibility,
 m.expires_at, m.legal_hold, encode(m.content_hash, 'hex') AS content_hash, m.searchable, m.metadata
 """
-RECORD_TABLES = """
-memories m
+RECORD_JOINS = """
 JOIN memory_versions v ON v.tenant_id = m.tenant_id AND v.memory_id = m.id AND v.version = m.version
 JOIN spaces sp ON sp.tenant_id = m.tenant_id AND sp.id = m.space_id
 JOIN principals p ON p.tenant_id = m.tenant_id AND p.id = m.principal_id
 LEFT JOIN sessions se ON se.tenant_id = m.tenant_id AND se.id = m.session_id
 """
+RECORD_TABLES = f"memories m {RECORD_JOINS}"
 # A private memory is its author's alone; an expired one is nobody's, whether or not a worker has swept it.
 VISIBLE = (
     "(m.visibility <> 'private' OR m.principal_id = %(principal)s) AND (m.expires_at IS NULL OR m.expires_at > %(now)s)"

@@ -4,15 +4,14 @@ A write adds one block of entries a term. True BM25 needs the real document freq
 entries, so entries of removed chunks are taken out at once.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection
 
 import numpy as np
 from numpy.typing import NDArray
-from psycopg.rows import tuple_row
 from sqlalchemy import text
 
 from memsvc.ids import SpaceId
-from memsvc.store.database import ReadSession, WriteSession
+from memsvc.store.database import WriteSession
 from memsvc.store.writes import POSTING
 
 Postings = NDArray[np.void]
@@ -20,18 +19,10 @@ Postings = NDArray[np.void]
 # Blocks are joined once a term has this many, so that a space written turn by turn is read as fast as a bulk one.
 COMPACT_BLOCKS = 64
 
-_FIND = """
-SELECT term, string_agg(entries, ''::bytea ORDER BY block), count(*)
-FROM postings WHERE tenant_id = %(tenant)s AND space_id = %(space)s AND term = ANY(%(terms)s) GROUP BY term
-"""
 
-
-async def find_postings(session: ReadSession, space_id: SpaceId, terms: Sequence[str]) -> Mapping[str, Postings]:
-    """Entries (chunk, tf, length) of each term that the space knows."""
-    if not terms:
-        return {}
-    rows = await session.fetch(_FIND, {"tenant": session.tenant_id, "space": space_id, "terms": list(terms)}, tuple_row)
-    return {term: np.frombuffer(entries, POSTING) for term, entries, _ in rows}
+def read_entries(entries: bytes) -> Postings:
+    """The (chunk, tf, length) entries of one term."""
+    return np.frombuffer(entries, POSTING)
 
 
 async def remove_postings(

@@ -12,8 +12,9 @@ from pgvector import Vector
 from psycopg.rows import namedtuple_row, tuple_row
 
 from memsvc.ids import MemoryId, PrincipalId, SpaceId
-from memsvc.store.database import ReadSession
-from memsvc.store.memories import RECORD_COLUMNS, RECORD_TABLES, VISIBLE, Record, to_record
+from memsvc.store.database import PipelinedSession
+from memsvc.store.memories import RECORD_COLUMNS, RECORD_JOINS, VISIBLE, Record, to_record
+from memsvc.store.postings import Postings, read_entries
 from memsvc.store.writes import Vectors
 
 # What recall may return: neither archived, expired nor quarantined.
@@ -22,9 +23,8 @@ CURRENT_STATES = ("generated", "activated", "merged", "frozen")
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Whose memories may be returned, and which. `now` is the moment of the request, UTC."""
+    """Whose memories may be returned, and which, whatever the space. `now` is the moment of the request, UTC."""
 
-    space_id: SpaceId
     principal_id: PrincipalId
     now: datetime
     as_of: datetime | None = None
@@ -35,6 +35,36 @@ class Scope:
     metadata: Mapping[str, Any] | None = None
     occurred_from: datetime | None = None
     occurred_to: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SearchedSpace:
+    """A space as recall sees it; `terms` is the sum of its chunks' lengths, for BM25."""
+
+    id: SpaceId
+    name: str
+    chunks: int
+    terms: int
+    ann: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ChunksInScope:
+    """Parallel arrays, one row a chunk that may be returned: its number, memory, session (-1: none) and place."""
+
+    chunk: NDArray[np.int64]
+    memory: NDArray[np.int64]
+    session: NDArray[np.int32]
+    position: NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What is known of a space before the query is encoded: its postings, and what is in scope unless HNSW tells."""
+
+    space: SearchedSpace
+    postings: Mapping[str, Postings]
+    in_scope: ChunksInScope | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +106,16 @@ class Beside:
     content: str
 
 
-def _conditions(scope: Scope) -> tuple[str, dict[str, object]]:
-    """The WHERE clause over `memories m`, and its parameters."""
+# Stands for the space in a statement that is sent before the space's id is known.
+_BY_NAME = "(SELECT id FROM spaces WHERE tenant_id = %(tenant)s AND name = %(name)s)"
+_EXACT_BY_NAME = _BY_NAME.replace("name)s)", "name)s AND NOT ann)")
+
+
+def _conditions(scope: Scope, space: str = "%(space)s") -> tuple[str, dict[str, object]]:
+    """The WHERE clause over `memories m` in the space that an SQL expression names, and its parameters."""
     clauses = [
         "m.tenant_id = %(tenant)s",
-        "m.space_id = %(space)s",
+        f"m.space_id = {space}",
         "m.state = ANY(%(states)s)",
         "m.superseded_at IS NULL",
         "(m.valid_to IS NULL OR m.valid_to > %(now)s)",
@@ -93,7 +128,7 @@ def _conditions(scope: Scope) -> tuple[str, dict[str, object]]:
         "names": ("m.name = ANY(%(names)s)", scope.names),
         "sessions": (
             (
-                "m.session_id IN (SELECT id FROM sessions WHERE tenant_id = %(tenant)s AND space_id = %(space)s "
+                f"m.session_id IN (SELECT id FROM sessions WHERE tenant_id = %(tenant)s AND space_id = {space} "
                 "AND name = ANY(%(sessions)s))"
             ),
             scope.sessions,
@@ -106,7 +141,6 @@ def _conditions(scope: Scope) -> tuple[str, dict[str, object]]:
         "occurred_to": ("m.occurred_at <= %(occurred_to)s", scope.occurred_to),
     }
     parameters: dict[str, object] = {
-        "space": scope.space_id,
         "principal": scope.principal_id,
         "now": scope.now,
         "states": list(CURRENT_STATES),
@@ -118,19 +152,28 @@ def _conditions(scope: Scope) -> tuple[str, dict[str, object]]:
     return " AND ".join(clauses), parameters
 
 
-_COLUMNS = """
-coalesce(array_agg(r.number), '{{}}'), coalesce(array_agg(r.memory), '{{}}'), coalesce(array_agg(r.session), '{{}}'),
-coalesce(array_agg(r.position), '{{}}'), coalesce(array_agg(r.score), '{{}}')
-"""
-_ROW = """
-c.number, m.number AS memory, coalesce(m.session_number, -1) AS session, coalesce(m.position, -1) AS position,
-coalesce((-(c.vec <#> %(query)s::vector))::real, 'NaN'::real) AS score
-"""
 _JOIN = "chunks c JOIN memories m ON m.tenant_id = c.tenant_id AND m.id = c.memory_id"
-
-_EXACT = f"""
-SELECT {_COLUMNS} FROM (
-    SELECT {_ROW} FROM {_JOIN} WHERE c.tenant_id = %(tenant)s AND c.space_id = %(space)s AND {{where}}
+_PLACE = """
+c.number, m.number AS memory, coalesce(m.session_number, -1) AS session, coalesce(m.position, -1) AS position
+"""
+_PLACES = """
+coalesce(array_agg(r.number), '{{}}'), coalesce(array_agg(r.memory), '{{}}'), coalesce(array_agg(r.session), '{{}}'),
+coalesce(array_agg(r.position), '{{}}')
+"""
+_SPACES = "SELECT id, name, chunks, terms, ann FROM spaces WHERE tenant_id = %(tenant)s AND name = ANY(%(names)s)"
+_POSTINGS = f"""
+SELECT term, string_agg(entries, ''::bytea ORDER BY block) FROM postings
+WHERE tenant_id = %(tenant)s AND space_id = {_BY_NAME} AND term = ANY(%(terms)s) GROUP BY term
+"""
+_SCOPE = f"""
+SELECT {_PLACES} FROM (
+    SELECT {_PLACE} FROM {_JOIN} WHERE c.tenant_id = %(tenant)s AND c.space_id = {_EXACT_BY_NAME} AND {{where}}
+) r
+"""
+_COSINES = """
+SELECT coalesce(array_agg(r.number), '{}'), coalesce(array_agg(r.score), '{}') FROM (
+    SELECT number, (-(vec <#> %(query)s::vector))::real AS score FROM chunks
+    WHERE tenant_id = %(tenant)s AND space_id = %(space)s AND vec IS NOT NULL
 ) r
 """
 
@@ -151,30 +194,70 @@ WITH near AS MATERIALIZED (
     JOIN memories beside ON beside.tenant_id = %(tenant)s AND beside.session_id = s.session_id
         AND beside.position BETWEEN s.position - %(reach)s AND s.position + %(reach)s
 )
-SELECT {_COLUMNS} FROM (
-    SELECT {_ROW} FROM wide JOIN chunks c ON c.tenant_id = %(tenant)s AND c.memory_id = wide.memory_id
+SELECT {_PLACES}, coalesce(array_agg(r.score), '{{{{}}}}') FROM (
+    SELECT {_PLACE}, coalesce((-(c.vec <#> %(query)s::vector))::real, 'NaN'::real) AS score
+    FROM wide JOIN chunks c ON c.tenant_id = %(tenant)s AND c.memory_id = wide.memory_id
     JOIN memories m ON m.tenant_id = c.tenant_id AND m.id = c.memory_id WHERE {{where}}
 ) r
 """
 
 
-async def score_all(session: ReadSession, scope: Scope, query: Vectors | None) -> ScoredChunks:
-    """Every chunk in scope with its exact cosine (inner product of unit vectors) to `query` float32[dimension].
+async def find_ground(
+    session: PipelinedSession, scope: Scope, names: Sequence[str], terms: Sequence[str]
+) -> list[Ground]:
+    """The named spaces that exist, in that order, with all that recall can know before it has the query's vector.
 
-    Without a query vector every cosine is NaN, and the lexical arm decides alone.
+    One round trip, so that it is over by the time the query is encoded.
     """
-    where, parameters = _conditions(scope)
-    rows = await session.fetch_hashed(
-        _EXACT.format(where=where),
-        {**parameters, "tenant": session.tenant_id, "query": None if query is None else Vector(query)},
-        tuple_row,
-    )
-    return ScoredChunks(*rows[0])
+    tenant = {"tenant": session.tenant_id}
+    postings = [
+        await session.send(_POSTINGS, {**tenant, "name": name, "terms": list(terms)}, tuple_row) for name in names
+    ]
+    # Right after a bulk write the planner's statistics say that the space is empty; a nested loop over it then takes a
+    # second where a hash join takes milliseconds.
+    await session.set_local("enable_nestloop", "off")
+    where, parameters = _conditions(scope, _EXACT_BY_NAME)
+    in_scope = [
+        await session.send(_SCOPE.format(where=where), {**parameters, **tenant, "name": name}, tuple_row)
+        for name in names
+    ]
+    # Last: a space that moves to HNSW meanwhile is then seen to have moved, and its empty scope is not believed.
+    spaces = await session.send(_SPACES, {**tenant, "names": list(names)}, tuple_row)
+    found = {row[1]: SearchedSpace(*row) for row in await spaces.fetchall()}
+    return [
+        Ground(
+            space=found[name],
+            postings={term: read_entries(entries) for term, entries in await of_space.fetchall()},
+            in_scope=None if found[name].ann else ChunksInScope(*(await chunks.fetchall())[0]),
+        )
+        for name, of_space, chunks in zip(names, postings, in_scope, strict=True)
+        if name in found
+    ]
+
+
+async def score_all(
+    session: PipelinedSession, space_id: SpaceId, in_scope: ChunksInScope, query: Vectors | None
+) -> ScoredChunks:
+    """What is in scope, with its exact cosine (inner product of unit vectors) to `query` float32[dimension].
+
+    Without a query vector every cosine is NaN, and the lexical arm decides alone. A chunk that was removed since its
+    scope was read has NaN too, and is gone when its record is asked for.
+    """
+    dense = np.full(len(in_scope.chunk), np.nan, np.float32)
+    if query is not None and len(dense):
+        parameters = {"tenant": session.tenant_id, "space": space_id, "query": Vector(query)}
+        number, score = (await session.fetch(_COSINES, parameters, tuple_row))[0]
+        if len(number):
+            order = np.argsort(number)
+            place = order[np.minimum(np.searchsorted(number, in_scope.chunk, sorter=order), len(number) - 1)]
+            dense = np.where(number[place] == in_scope.chunk, score[place], np.float32(np.nan))
+    return ScoredChunks(in_scope.chunk, in_scope.memory, in_scope.session, in_scope.position, dense)
 
 
 async def score_nearest(
-    session: ReadSession,
+    session: PipelinedSession,
     scope: Scope,
+    space_id: SpaceId,
     query: Vectors | None,
     *,
     dimension: int,
@@ -188,14 +271,14 @@ async def score_nearest(
     not starve the arm.
     """
     where, parameters = _conditions(scope)
-    driver = await session.driver()
-    await driver.execute("SET LOCAL hnsw.iterative_scan = relaxed_order")
-    await driver.execute(f"SET LOCAL hnsw.ef_search = {max(100, min(limit, 1000))}")
+    await session.set_local("hnsw.iterative_scan", "relaxed_order")
+    await session.set_local("hnsw.ef_search", str(max(100, min(limit, 1000))))
     rows = await session.fetch(
         _APPROXIMATE.format(where=where, dimension=dimension),
         {
             **parameters,
             "tenant": session.tenant_id,
+            "space": space_id,
             "query": None if query is None else Vector(query),
             "limit": 0 if query is None else limit,
             "lexical": list(lexical),
@@ -206,15 +289,33 @@ async def score_nearest(
     return ScoredChunks(*rows[0])
 
 
-async def hydrate(session: ReadSession, scope: Scope, chunks: Sequence[int]) -> list[Candidate]:
+# Both statements go from what was chosen to its rows, by primary key. OFFSET 0 keeps the planner from turning that
+# round: with the statistics of an empty table it would read the whole space first.
+_MEMORY = "(SELECT * FROM memories WHERE tenant_id = %(tenant)s AND id = {id} OFFSET 0)"
+_CANDIDATES = f"""
+SELECT m.id, m.number, v.content, m.role, m.name, m.occurred_at, c.number, c.start_char, c.end_char, c.vec
+FROM (
+    SELECT * FROM chunks WHERE tenant_id = %(tenant)s AND space_id = %(space)s AND number = ANY(%(chunks)s) OFFSET 0
+) c
+JOIN LATERAL {_MEMORY.format(id="c.memory_id")} m ON {{where}}
+JOIN LATERAL (
+    SELECT content FROM memory_versions
+    WHERE tenant_id = %(tenant)s AND memory_id = m.id AND version = m.version OFFSET 0
+) v ON true
+"""
+_RECORDS = f"""
+SELECT {RECORD_COLUMNS} FROM unnest(%(ids)s::uuid[]) AS wanted(id)
+JOIN LATERAL {_MEMORY.format(id="wanted.id")} m ON {{where}}
+{RECORD_JOINS}
+"""
+
+
+async def hydrate(session: PipelinedSession, scope: Scope, space_id: SpaceId, chunks: Sequence[int]) -> list[Candidate]:
     """The memories of these chunks, in no particular order; filtered again, since it returns content."""
     where, parameters = _conditions(scope)
     rows = await session.fetch(
-        "SELECT m.id, m.number, v.content, m.role, m.name, m.occurred_at, c.number, c.start_char, c.end_char, c.vec "
-        "FROM chunks c JOIN memories m ON m.tenant_id = c.tenant_id AND m.id = c.memory_id "
-        "JOIN memory_versions v ON v.tenant_id = m.tenant_id AND v.memory_id = m.id AND v.version = m.version "
-        f"WHERE c.tenant_id = %(tenant)s AND c.space_id = %(space)s AND c.number = ANY(%(chunks)s) AND {where}",
-        {**parameters, "tenant": session.tenant_id, "chunks": list(chunks)},
+        _CANDIDATES.format(where=where),
+        {**parameters, "tenant": session.tenant_id, "space": space_id, "chunks": list(chunks)},
         tuple_row,
     )
     return [
@@ -223,19 +324,23 @@ async def hydrate(session: ReadSession, scope: Scope, chunks: Sequence[int]) -> 
     ]
 
 
-async def find_records(session: ReadSession, scope: Scope, ids: Sequence[MemoryId]) -> dict[MemoryId, Record]:
+async def find_records(
+    session: PipelinedSession, scope: Scope, space_id: SpaceId, ids: Sequence[MemoryId]
+) -> dict[MemoryId, Record]:
     """The whole records of these memories, as far as they are in scope."""
     where, parameters = _conditions(scope)
     rows = await session.fetch(
-        f"SELECT {RECORD_COLUMNS} FROM {RECORD_TABLES} WHERE m.id = ANY(%(ids)s) AND {where}",
-        {**parameters, "tenant": session.tenant_id, "ids": list(ids)},
+        _RECORDS.format(where=where),
+        {**parameters, "tenant": session.tenant_id, "space": space_id, "ids": list(ids)},
         namedtuple_row,
     )
     records = (to_record(row) for row in rows)
     return {record.id: record for record in records}
 
 
-async def beside(session: ReadSession, scope: Scope, memories: Sequence[MemoryId], *, reach: int) -> list[Beside]:
+async def beside(
+    session: PipelinedSession, scope: Scope, space_id: SpaceId, memories: Sequence[MemoryId], *, reach: int
+) -> list[Beside]:
     """The turns up to `reach` places before and after each memory, as far as they are in scope."""
     where, parameters = _conditions(scope)
     rows = await session.fetch(
@@ -244,7 +349,13 @@ async def beside(session: ReadSession, scope: Scope, memories: Sequence[MemoryId
         "AND m.id <> t.id AND m.position BETWEEN t.position - %(reach)s AND t.position + %(reach)s "
         "JOIN memory_versions v ON v.tenant_id = m.tenant_id AND v.memory_id = m.id AND v.version = m.version "
         f"WHERE t.tenant_id = %(tenant)s AND t.id = ANY(%(memories)s) AND {where} ORDER BY t.id, m.position",
-        {**parameters, "tenant": session.tenant_id, "memories": list(memories), "reach": reach},
+        {
+            **parameters,
+            "tenant": session.tenant_id,
+            "space": space_id,
+            "memories": list(memories),
+            "reach": reach,
+        },
         tuple_row,
     )
     return [Beside(*row) for row in rows]

@@ -14,9 +14,9 @@ from memsvc.deployment import Deployment
 from memsvc.errors import EncoderMismatchError
 from memsvc.inference.types import EncoderSpec
 from memsvc.store import spaces
-from memsvc.store.database import ReadSession
+from memsvc.store.database import PipelinedSession
 from memsvc.store.encoders import claim_encoder
-from memsvc.store.postings import compact_postings, find_postings
+from memsvc.store.postings import compact_postings
 from tests.integration.conftest import NOW, Service, open_service
 
 
@@ -198,37 +198,41 @@ async def test_a_large_space_moves_to_hnsw_and_finds_the_same(service: Service) 
 async def test_the_hot_statements_use_their_indexes(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """Postgres' own plans of what a recall runs, taken on the way."""
     plans: list[str] = []
-    run, run_hashed = ReadSession.fetch, ReadSession.fetch_hashed
+    send = PipelinedSession.send
 
-    async def explained_hashed(self: ReadSession, sql: str, parameters: object, rows: object) -> list:
-        plans.append("\n".join(row[0] for row in await run_hashed(self, "EXPLAIN " + sql, parameters, tuple_row)))
-        return await run_hashed(self, sql, parameters, rows)
-
-    async def explained(self: ReadSession, sql: str, parameters: object, rows: object) -> list:
-        driver = await self.driver()
+    async def explained(self: PipelinedSession, sql: str, parameters: object, rows: object) -> object:
         # So small a table would be read whole; the question is whether the index can serve the statement.
-        await driver.execute("SET LOCAL enable_seqscan = off")
-        await driver.execute("SET LOCAL enable_sort = off")
-        plans.append("\n".join(row[0] for row in await run(self, "EXPLAIN " + sql, parameters, tuple_row)))
-        return await run(self, sql, parameters, rows)
+        await self.set_local("enable_seqscan", "off")
+        await self.set_local("enable_sort", "off")
+        found = await send(self, "EXPLAIN " + sql, parameters, tuple_row)
+        plans.append("\n".join(row[0] for row in await found.fetchall()))
+        return await send(self, sql, parameters, rows)
 
     await fill(service, 1200)
-    monkeypatch.setattr(ReadSession, "fetch", explained)
-    monkeypatch.setattr(ReadSession, "fetch_hashed", explained_hashed)
+    monkeypatch.setattr(PipelinedSession, "send", explained)
     await service.recall("river piano")
-    lexical, exact, hydrate = plans[:3]
+    lexical, in_scope, named, cosines, candidates, records = plans
     assert "pk_postings" in lexical
-    assert "Nested Loop" not in exact
-    assert "pk_chunks" in exact
-    assert "Seq Scan on chunks" not in hydrate
-    assert "Seq Scan on memories" not in hydrate
+    assert "Nested Loop" not in in_scope
+    assert "pk_chunks" in in_scope
+    assert "uq_spaces" in named
+    assert "pk_chunks" in cosines
+    for plan in (candidates, records):
+        assert "pk_memories" in plan
+        assert "pk_memory_versions" in plan
+        assert "Seq Scan" not in plan
+    assert "pk_chunks" in candidates
     async with service.services.database.read(service.caller.tenant_id) as session:
         space = (await spaces.find_spaces(session, ["default"]))[0]
     await index_space(service.services.ingest, service.caller.tenant_id, space.id)
     plans.clear()
     await service.recall("river piano")
-    assert f"ix_chunks_ann_{service.encoder.spec.dimension}" in plans[1]
-    assert "memories_position" in plans[1]
+    nearest = plans[3]
+    assert f"ix_chunks_ann_{service.encoder.spec.dimension}" in nearest
+    assert "memories_position" in nearest
+
+
+BLOCKS = "SELECT entries FROM postings WHERE term = 'kettl' ORDER BY block"
 
 
 async def test_joining_posting_blocks_changes_no_answer(service: Service) -> None:
@@ -238,12 +242,10 @@ async def test_joining_posting_blocks_changes_no_answer(service: Service) -> Non
     database, tenant = service.services.database, service.caller.tenant_id
     async with database.write(tenant) as session:
         space = await spaces.lock_space(session, "default")
-        entries = (await find_postings(session, space.id, ["kettl"]))["kettl"]
+        before_joining = await session.fetch(BLOCKS, {}, tuple_row)
         assert await compact_postings(session, space.id) == 2
-        joined = (await find_postings(session, space.id, ["kettl"]))["kettl"]
-        blocks = await session.fetch("SELECT count(*) FROM postings WHERE term = 'kettl'", {}, tuple_row)
-    assert joined.tolist() == entries.tolist()
-    assert blocks[0][0] == 1
+        joined = await session.fetch(BLOCKS, {}, tuple_row)
+    assert [entries for (entries,) in joined] == [b"".join(entries for (entries,) in before_joining)]
     after = await service.recall("kettle 42", k=5)
     assert [hit["score"] for hit in after["results"]] == [hit["score"] for hit in before["results"]]
 

@@ -312,6 +312,7 @@ class TokenizingEncoder(FakeEncoder):
     """Tokenises apart from computing, and notes how often."""
 
     batch_tokens = 20
+    lanes = 1
 
     def __init__(self) -> None:
         super().__init__()
