@@ -13,6 +13,7 @@ from pathlib import Path
 
 import structlog
 import uvicorn
+from uvicorn.loops.auto import auto_loop_factory
 
 from memsvc.api.app import create_app
 from memsvc.api.auth import Authenticator
@@ -38,7 +39,8 @@ def serve(settings: Settings, ready_file: Path | None = None) -> None:
                 ensure_local_key(deployment, settings.local_key_file)
         else:
             require_keys(deployment, settings.host)
-        asyncio.run(_serve(settings, deployment, ready_file))
+        with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
+            runner.run(_serve(settings, deployment, ready_file))
 
 
 def is_loopback(host: str) -> bool:

@@ -28,8 +28,8 @@ class Services:
     recaller: Recaller
 
 
-def get_services(request: Request) -> Services:
-    """The services of this process."""
+async def get_services(request: Request) -> Services:
+    """The services of this process. Asynchronous, since FastAPI sends a plain function through a thread."""
     services: Services = request.app.state.services
     return services
 

@@ -8,12 +8,15 @@ import numpy as np
 
 from memsvc.retrieval import cues
 from memsvc.retrieval.bm25 import LexicalScores
-from memsvc.retrieval.diversify import choose, pairwise_cosines
+from memsvc.retrieval.diversify import choose
 from memsvc.retrieval.fuse import Scale
 from memsvc.retrieval.model import ChunkArrays, Evidence, Floats, MemoryTable, Numbers, Rows, ScoreSheet
 from memsvc.retrieval.query import QueryReading
 from memsvc.retrieval.recipes import Recipe
 from memsvc.retrieval.windows import average, neighbour_rows
+
+# A few hundred vectors take a thread less time than waking another one, more so beside an encoder on few cores.
+faiss.omp_set_num_threads(1)
 
 # A memory two deviations above the mean cosine is on the query's topic.
 _ON_TOPIC = 2.0
@@ -101,14 +104,16 @@ def exact_cosines(query: Floats, evidence: Sequence[Evidence], otherwise: Floats
 
 def select(sheet: ScoreSheet, evidence: Sequence[Evidence], recipe: Recipe, *, k: int) -> Rows:
     """Up to k rows of the sheet, best first, near-duplicates behind what they repeat."""
-    vectors = [item.vectors for item in evidence]
-    held = [row for row, vector in enumerate(vectors) if vector is not None and len(vector) == 1]
-    similarity = np.full((len(evidence), len(evidence)), np.nan, np.float32)
-    if held:
-        # Only one-chunk memories can be copies of one another; a long one says more than any of its chunks.
-        stacked = np.ascontiguousarray(np.concatenate([vectors[row] for row in held if vectors[row] is not None]))
-        similarity[np.ix_(held, held)] = pairwise_cosines(stacked)
-    return choose(sheet.memory, sheet.total, similarity, k, recipe.diversity)
+    # Only one-chunk memories can be copies of one another; a long one says more than any of its chunks.
+    held = {
+        row: item.vectors for row, item in enumerate(evidence) if item.vectors is not None and len(item.vectors) == 1
+    }
+    if not held:
+        return choose(sheet.memory, sheet.total, np.full((len(evidence), 1), np.nan, np.float32), k, recipe.diversity)
+    stacked = np.concatenate(list(held.values()))
+    vectors = np.full((len(evidence), stacked.shape[1]), np.nan, np.float32)
+    vectors[list(held)] = stacked
+    return choose(sheet.memory, sheet.total, vectors, k, recipe.diversity)
 
 
 def _rows(memory: Numbers, evidence: Sequence[Evidence]) -> Rows:

@@ -1,15 +1,54 @@
-"""Postgres arrays of numbers as numpy arrays, read from the binary protocol without a Python object an element."""
+"""Arrays of numbers and of vectors between Postgres and numpy, in binary, without a Python object an element."""
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from psycopg import AsyncConnection
 from psycopg.abc import Buffer
-from psycopg.adapt import Loader
+from psycopg.adapt import Dumper, Loader
 from psycopg.pq import Format
 from psycopg.rows import TupleRow
 
 # Header of a one-dimensional array: dimensions, null flag, element oid, length, lower bound (five int32).
 HEADER_BYTES = 20
+
+
+# pgvector's binary form begins with its dimension and an unused field (two int16).
+VECTOR_HEADER_BYTES = 4
+
+
+def read_vector(sent: bytes) -> NDArray[np.float32]:
+    """What `vector_send` gives, as float32[d]: one allocation, where the type's own loader makes several objects."""
+    return np.frombuffer(sent, ">f4", offset=VECTOR_HEADER_BYTES).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class VectorArray:
+    """The rows of float32[n, d] as a parameter of type vector[].
+
+    Sent as the bytes of one numpy buffer; psycopg's own way, a list of vectors, formats every number as text.
+    """
+
+    rows: NDArray[np.float32]
+
+
+def _vector_array_dumper(element_oid: int, array_oid: int) -> type[Dumper]:
+    class VectorArrayDumper(Dumper):
+        format = Format.BINARY
+        oid = array_oid
+
+        def dump(self, obj: VectorArray) -> bytes:
+            count, dimension = obj.rows.shape
+            header = np.array([1 if count else 0, 0, element_oid, count, 1][: 5 if count else 3], ">i4")
+            element = np.dtype([("size", ">i4"), ("dimension", ">i2"), ("unused", ">i2"), ("values", ">f4", dimension)])
+            elements = np.zeros(count, element)
+            elements["size"] = element.itemsize - 4
+            elements["dimension"] = dimension
+            elements["values"] = obj.rows
+            return header.tobytes() + elements.tobytes()
+
+    return VectorArrayDumper
 
 
 class _NumberArrayLoader(Loader):
@@ -38,7 +77,10 @@ class _Float4Array(_NumberArrayLoader):
 
 
 def register_arrays(connection: AsyncConnection[TupleRow]) -> None:
-    """Load int4[], int8[] and float4[] as numpy arrays on this connection; they must hold no NULL."""
+    """Load int4[], int8[] and float4[] as numpy arrays on this connection (they must hold no NULL), and send
+    `VectorArray`; pgvector's types must be registered."""
+    vector = connection.adapters.types["vector"]
+    connection.adapters.register_dumper(VectorArray, _vector_array_dumper(vector.oid, vector.array_oid))
     for name, loader in (("int4", _Int4Array), ("int8", _Int8Array), ("float4", _Float4Array)):
         info = connection.adapters.types[name]
         connection.adapters.register_loader(info.array_oid, loader)

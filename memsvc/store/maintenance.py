@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from pgvector import Vector
 from psycopg.rows import tuple_row
 from sqlalchemy import text
 
 from memsvc.ids import MemoryId, SpaceId
+from memsvc.store.arrays import VectorArray
 from memsvc.store.database import ReadSession, WriteSession
 from memsvc.store.writes import Vectors
 
@@ -52,7 +52,7 @@ async def store_vectors(
             "encoder": encoder_id,
             "dimension": vectors.shape[1],
             "numbers": [chunk.number for chunk in pending],
-            "vectors": [Vector(vector) for vector in vectors],
+            "vectors": VectorArray(vectors),
         },
     )
     await driver.execute(

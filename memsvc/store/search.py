@@ -12,6 +12,7 @@ from pgvector import Vector
 from psycopg.rows import namedtuple_row, tuple_row
 
 from memsvc.ids import MemoryId, PrincipalId, SpaceId
+from memsvc.store.arrays import read_vector
 from memsvc.store.database import PipelinedSession
 from memsvc.store.memories import RECORD_COLUMNS, RECORD_JOINS, VISIBLE, Record, to_record
 from memsvc.store.postings import Postings, read_entries
@@ -293,7 +294,8 @@ async def score_nearest(
 # round: with the statistics of an empty table it would read the whole space first.
 _MEMORY = "(SELECT * FROM memories WHERE tenant_id = %(tenant)s AND id = {id} OFFSET 0)"
 _CANDIDATES = f"""
-SELECT m.id, m.number, v.content, m.role, m.name, m.occurred_at, c.number, c.start_char, c.end_char, c.vec
+SELECT m.id, m.number, v.content, m.role, m.name, m.occurred_at, c.number, c.start_char, c.end_char,
+    vector_send(c.vec)
 FROM (
     SELECT * FROM chunks WHERE tenant_id = %(tenant)s AND space_id = %(space)s AND number = ANY(%(chunks)s) OFFSET 0
 ) c
@@ -319,8 +321,8 @@ async def hydrate(session: PipelinedSession, scope: Scope, space_id: SpaceId, ch
         tuple_row,
     )
     return [
-        Candidate(*columns, vector=None if vec is None else vec.to_numpy())  # type: ignore[misc]
-        for *columns, vec in rows
+        Candidate(*columns, vector=None if sent is None else read_vector(sent))  # type: ignore[misc]
+        for *columns, sent in rows
     ]
 
 

@@ -9,15 +9,17 @@ from uuid import UUID
 import numpy as np
 import orjson
 from numpy.typing import NDArray
-from pgvector import Vector
 from psycopg.rows import tuple_row
 from sqlalchemy import text
 
 from memsvc.ids import MemoryId, PrincipalId, SessionId, SpaceId
+from memsvc.store.arrays import VectorArray
 from memsvc.store.database import ReadSession, WriteSession
 from memsvc.store.spaces import Space
 
 Vectors = NDArray[np.float32]
+# Number, memory, ordinal, start, end, length.
+_ChunkRow = tuple[int, MemoryId, int, int, int, int]
 POSTING = np.dtype([("chunk", "<u4"), ("tf", "<u2"), ("length", "<u2")])
 
 
@@ -127,6 +129,7 @@ SELECT %(tenant)s, v.id, 1, v.content, v.hash, %(principal)s, %(now)s
 FROM unnest(%(ids)s::uuid[], %(contents)s::text[], %(hashes)s::bytea[]) AS v(id, content, hash)
 """
 
+# The rows with vectors come first: unnest gives NULL past the end of the shorter array.
 _INSERT_CHUNKS = """
 INSERT INTO chunks (tenant_id, space_id, number, memory_id, ordinal, start_char, end_char, length, encoder_id,
     dimension, ann, vec)
@@ -178,23 +181,25 @@ async def insert_chunks(
     encoder_id: int,
 ) -> None:
     """Insert the chunks and postings of these memories, numbered from `space.next_chunk`."""
-    columns: list[tuple[int, MemoryId, int, int, int, int, Vector | None]] = []
+    embedded: list[_ChunkRow] = []
+    pending: list[_ChunkRow] = []
+    rows_of_vectors: list[Vectors] = []
     postings: dict[str, list[tuple[int, int, int]]] = {}
-    dimension: int | None = None
     number = space.next_chunk
     for memory_id, chunks, vectors in contents:
         if vectors is not None:
-            dimension = vectors.shape[1]
+            rows_of_vectors.append(vectors)
+        rows = pending if vectors is None else embedded
         for ordinal, chunk in enumerate(chunks):
-            vector = None if vectors is None else Vector(vectors[ordinal])
-            columns.append((number, memory_id, ordinal, chunk.start, chunk.end, chunk.length, vector))
+            rows.append((number, memory_id, ordinal, chunk.start, chunk.end, chunk.length))
             for term, count in chunk.terms.items():
                 postings.setdefault(term, []).append((number, min(count, 0xFFFF), chunk.length))
             number += 1
-    if not columns:
+    if number == space.next_chunk:
         return
-    numbers, memories, ordinals, starts, ends, lengths, all_vectors = (
-        list(column) for column in zip(*columns, strict=True)
+    all_vectors = np.concatenate(rows_of_vectors) if rows_of_vectors else np.empty((0, 0), np.float32)
+    numbers, memories, ordinals, starts, ends, lengths = (
+        list(column) for column in zip(*embedded, *pending, strict=True)
     )
     common = {"tenant": session.tenant_id, "space": space.id}
     driver = await session.driver()
@@ -209,9 +214,9 @@ async def insert_chunks(
                 "starts": starts,
                 "ends": ends,
                 "lengths": lengths,
-                "vectors": all_vectors,
+                "vectors": VectorArray(all_vectors),
                 "encoder": encoder_id,
-                "dimension": dimension,
+                "dimension": all_vectors.shape[1],
                 "ann": space.ann,
             },
         )

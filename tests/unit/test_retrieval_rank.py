@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from retrieval_tables import Chunks, chunks, evidence
 
 from memsvc.retrieval.bm25 import Bm25, LexicalScores, LexicalStats, score_terms
-from memsvc.retrieval.diversify import Diversity, choose, pairwise_cosines
+from memsvc.retrieval.diversify import Diversity, choose
 from memsvc.retrieval.query import read_query
 from memsvc.retrieval.rank import exact_cosines, first_stage, second_stage, select
 from memsvc.retrieval.recipes import BALANCED, FAST, RECIPES
@@ -140,7 +140,7 @@ def test_likeness_below_the_threshold_costs_nothing() -> None:
     chosen = choose(
         np.array([1, 2], np.int64),
         np.array([2.0, 1.0], np.float32),
-        pairwise_cosines(vectors),
+        vectors,
         2,
         Diversity(threshold=0.95, penalty=5.0),
     )
@@ -150,10 +150,10 @@ def test_likeness_below_the_threshold_costs_nothing() -> None:
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=20), st.integers(1, 25))
 def test_choice_is_a_prefix_of_distinct_rows_and_the_best_is_never_lost(scores: list[int], k: int) -> None:
     size = len(scores)
-    similarity = np.ones((size, size), np.float32)
+    vectors = np.ones((size, 1), np.float32)
     score = np.array(scores, np.float32)
     memory = np.arange(size, dtype=np.int64)
-    chosen = choose(memory, score, similarity, k, Diversity(threshold=0.9, penalty=2.0)).tolist()
+    chosen = choose(memory, score, vectors, k, Diversity(threshold=0.9, penalty=2.0)).tolist()
     assert len(chosen) == len(set(chosen)) == min(k, size)
     assert chosen[0] == scores.index(max(scores))
 
