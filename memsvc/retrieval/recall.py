@@ -45,6 +45,9 @@ STAGE_SECONDS = Histogram(
 NUMBER_BITS = 40
 SESSION_BITS = 24
 NEIGHBOURS = 1
+# The encoder takes longer than the reading beside it, so it goes first: one turn of the event loop brings the query to
+# the batcher, the next one starts its lane.
+LOOP_TURNS_TO_ENCODER = 2
 WIDE = np.dtype([("chunk", "<i8"), ("tf", "<u2"), ("length", "<u2")])
 
 
@@ -127,9 +130,14 @@ class Recaller:
         recipe, watch = RECIPES[plan.recipe], _Stopwatch()
         query = read_query(plan.query, plan.asked_at.astimezone(plan.zone))
         scope = _scope(plan)
-        (grounds, lexical), vector = await asyncio.gather(
-            self._find_ground(plan, scope, query, recipe), self._encode(plan.query, watch)
-        )
+        encoding = asyncio.create_task(self._encode(plan.query, watch))
+        try:
+            for _ in range(LOOP_TURNS_TO_ENCODER):
+                await asyncio.sleep(0)
+            grounds, lexical = await self._find_ground(plan, scope, query, recipe)
+            vector = await encoding
+        finally:
+            encoding.cancel()
         watch.lap("encode_and_lexical")
         spaces = [ground.space.id for ground in grounds]
         async with self._database.pipeline(plan.caller.tenant_id) as session:
@@ -167,7 +175,7 @@ class Recaller:
         self, plan: RecallPlan, scope: Scope, query: QueryReading, recipe: Recipe
     ) -> tuple[Sequence[Ground], LexicalScores]:
         terms = list(query.terms)
-        async with self._database.pipeline(plan.caller.tenant_id) as session:
+        async with self._database.pipeline(plan.caller.tenant_id, search.WHOLE_SPACE) as session:
             grounds = await search.find_ground(session, scope, plan.spaces, terms)
         chunks = sum(ground.space.chunks for ground in grounds)
         stats = LexicalStats(chunks, sum(ground.space.terms for ground in grounds) / max(chunks, 1))

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import psycopg
@@ -23,6 +24,7 @@ from memsvc.store.arrays import register_arrays
 SET_TENANT = text("SELECT set_config('memsvc.tenant_id', :tenant, true)")
 POOL_TIMEOUT_S = 10.0
 RowT = TypeVar("RowT")
+_NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +76,10 @@ class PipelinedSession:
         cursor = await self.send(sql, parameters, rows)
         return await cursor.fetchall()
 
-    async def set_local(self, name: str, value: str) -> None:
-        """A planner setting for the rest of the transaction."""
-        await self.driver.execute("SELECT set_config(%s, %s, true)", (name, value))
+    async def set_local(self, settings: Mapping[str, str]) -> None:
+        """Settings for the rest of the transaction, in one statement: each one sent costs turns of the event loop."""
+        calls = ", ".join(["set_config(%s, %s, true)"] * len(settings))
+        await self.driver.execute(f"SELECT {calls}".encode(), [text for item in settings.items() for text in item])
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,14 +110,21 @@ class Database:
             yield ReadSession(connection, tenant_id)
 
     @asynccontextmanager
-    async def pipeline(self, tenant_id: TenantId) -> AsyncIterator[PipelinedSession]:
-        """One read-only transaction on the driver itself, in pipeline mode."""
+    async def pipeline(
+        self, tenant_id: TenantId, settings: Mapping[str, str] = _NO_SETTINGS
+    ) -> AsyncIterator[PipelinedSession]:
+        """One read-only transaction on the driver itself, in pipeline mode, with these settings of Postgres.
+
+        Plans are made once for a statement and connection: for those of recall planning takes as long as running.
+        """
         async with _translated(), self._engine.connect() as connection:
             await connection.execution_options(postgresql_readonly=True)
             driver = await ReadSession(connection, tenant_id).driver()
             async with driver.pipeline():
                 session = PipelinedSession(driver, tenant_id)
-                await session.set_local("memsvc.tenant_id", str(tenant_id))
+                await session.set_local(
+                    {"memsvc.tenant_id": str(tenant_id), "plan_cache_mode": "force_generic_plan", **settings}
+                )
                 yield session
 
     @asynccontextmanager

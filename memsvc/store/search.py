@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -107,6 +108,10 @@ class Beside:
     content: str
 
 
+# Right after a bulk write the planner's statistics say that a space is empty; a nested loop over it then takes a second
+# where a hash join takes milliseconds.
+WHOLE_SPACE = MappingProxyType({"enable_nestloop": "off"})
+
 # Stands for the space in a statement that is sent before the space's id is known.
 _BY_NAME = "(SELECT id FROM spaces WHERE tenant_id = %(tenant)s AND name = %(name)s)"
 _EXACT_BY_NAME = _BY_NAME.replace("name)s)", "name)s AND NOT ann)")
@@ -208,15 +213,12 @@ async def find_ground(
 ) -> list[Ground]:
     """The named spaces that exist, in that order, with all that recall can know before it has the query's vector.
 
-    One round trip, so that it is over by the time the query is encoded.
+    One round trip, so that it is over by the time the query is encoded. The session is one with `WHOLE_SPACE`.
     """
     tenant = {"tenant": session.tenant_id}
     postings = [
         await session.send(_POSTINGS, {**tenant, "name": name, "terms": list(terms)}, tuple_row) for name in names
     ]
-    # Right after a bulk write the planner's statistics say that the space is empty; a nested loop over it then takes a
-    # second where a hash join takes milliseconds.
-    await session.set_local("enable_nestloop", "off")
     where, parameters = _conditions(scope, _EXACT_BY_NAME)
     in_scope = [
         await session.send(_SCOPE.format(where=where), {**parameters, **tenant, "name": name}, tuple_row)
@@ -272,8 +274,14 @@ async def score_nearest(
     not starve the arm.
     """
     where, parameters = _conditions(scope)
-    await session.set_local("hnsw.iterative_scan", "relaxed_order")
-    await session.set_local("hnsw.ef_search", str(max(100, min(limit, 1000))))
+    await session.set_local(
+        {
+            "hnsw.iterative_scan": "relaxed_order",
+            "hnsw.ef_search": str(max(100, min(limit, 1000))),
+            # HNSW is chosen for how many rows are wanted, which a generic plan does not know.
+            "plan_cache_mode": "auto",
+        }
+    )
     rows = await session.fetch(
         _APPROXIMATE.format(where=where, dimension=dimension),
         {

@@ -202,8 +202,7 @@ async def test_the_hot_statements_use_their_indexes(service: Service, monkeypatc
 
     async def explained(self: PipelinedSession, sql: str, parameters: object, rows: object) -> object:
         # So small a table would be read whole; the question is whether the index can serve the statement.
-        await self.set_local("enable_seqscan", "off")
-        await self.set_local("enable_sort", "off")
+        await self.set_local({"enable_seqscan": "off", "enable_sort": "off"})
         found = await send(self, "EXPLAIN " + sql, parameters, tuple_row)
         plans.append("\n".join(row[0] for row in await found.fetchall()))
         return await send(self, sql, parameters, rows)
