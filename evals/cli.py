@@ -90,7 +90,7 @@ def bench(
     database_url: Annotated[
         str | None, typer.Option(help="Postgres URL with which the service's tables can be read; needed with --url.")
     ] = None,
-    items: Annotated[int, typer.Option(min=10, help="Turns per round of ingest.")] = 600,
+    items: Annotated[int, typer.Option(min=10, help="Turns per round of ingest.")] = 1500,
     memories: Annotated[int, typer.Option(min=100, help="Memories in the space that is searched.")] = 2000,
     queries: Annotated[int, typer.Option(min=20, help="Queries per measurement of recall.")] = 200,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds of each measurement; their median counts.")] = 3,

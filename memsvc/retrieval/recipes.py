@@ -47,5 +47,5 @@ class Recipe:
 
 
 FAST = Recipe(name="fast", second_stage=False, candidates=0)
-BALANCED = Recipe(name="balanced", second_stage=True, candidates=150)
+BALANCED = Recipe(name="balanced", second_stage=True, candidates=100)
 RECIPES = MappingProxyType({recipe.name: recipe for recipe in (FAST, BALANCED)})

@@ -10,6 +10,7 @@ import psycopg
 from pgvector.psycopg import register_vector_async
 from psycopg import AsyncConnection, AsyncCursor
 from psycopg.rows import AsyncRowFactory, TupleRow
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from sqlalchemy import CursorResult, Executable, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
@@ -100,6 +101,17 @@ class Database:
             connect_args={"prepare_threshold": 3},
         )
         event.listen(self._engine.sync_engine, "connect", _prepare_connection)
+        # Straight from the driver: a hot path pays for each layer twice, in time and in turns of the event loop. Plans
+        # are made once for a statement and connection, since planning those of recall takes as long as running them.
+        self._pipelines = AsyncConnectionPool(
+            make_url(url).set(drivername="postgresql").render_as_string(hide_password=False),
+            kwargs={"prepare_threshold": 1, "options": "-c plan_cache_mode=force_generic_plan"},
+            configure=_prepare_pipeline,
+            min_size=1,
+            max_size=pool_size,
+            timeout=POOL_TIMEOUT_S,
+            open=False,
+        )
 
     @asynccontextmanager
     async def read(self, tenant_id: TenantId) -> AsyncIterator[ReadSession]:
@@ -113,18 +125,12 @@ class Database:
     async def pipeline(
         self, tenant_id: TenantId, settings: Mapping[str, str] = _NO_SETTINGS
     ) -> AsyncIterator[PipelinedSession]:
-        """One read-only transaction on the driver itself, in pipeline mode, with these settings of Postgres.
-
-        Plans are made once for a statement and connection: for those of recall planning takes as long as running.
-        """
-        async with _translated(), self._engine.connect() as connection:
-            await connection.execution_options(postgresql_readonly=True)
-            driver = await ReadSession(connection, tenant_id).driver()
-            async with driver.pipeline():
+        """One read-only transaction in pipeline mode, with these settings of Postgres."""
+        async with _translated():
+            await self._pipelines.open()
+            async with self._pipelines.connection() as driver, driver.pipeline():
                 session = PipelinedSession(driver, tenant_id)
-                await session.set_local(
-                    {"memsvc.tenant_id": str(tenant_id), "plan_cache_mode": "force_generic_plan", **settings}
-                )
+                await session.set_local({"memsvc.tenant_id": str(tenant_id), **settings})
                 yield session
 
     @asynccontextmanager
@@ -168,11 +174,18 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection."""
+        await self._pipelines.close()
         await self._engine.dispose()
 
 
 def _prepare_connection(dbapi_connection: Any, _record: object) -> None:
     dbapi_connection.run_async(_register_types)
+
+
+async def _prepare_pipeline(connection: AsyncConnection[TupleRow]) -> None:
+    await connection.set_read_only(True)
+    await _register_types(connection)
+    await connection.rollback()
 
 
 async def _register_types(connection: AsyncConnection[TupleRow]) -> None:
@@ -185,7 +198,7 @@ async def _translated() -> AsyncIterator[None]:
     """A lost or unreachable database is one clear error, with nothing half done (the transaction is gone)."""
     try:
         yield
-    except (OperationalError, InterfaceError, PoolTimeoutError, psycopg.OperationalError) as error:
+    except (OperationalError, InterfaceError, PoolTimeoutError, PoolTimeout, psycopg.OperationalError) as error:
         raise DatabaseUnavailableError(retry_after_s=2.0) from error
     except DBAPIError as error:
         if error.connection_invalidated:
