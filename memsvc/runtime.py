@@ -13,7 +13,7 @@ from memsvc.inference.loading import load_encoder
 from memsvc.ingest.write import Ingest
 from memsvc.queue import make_app
 from memsvc.store.database import Database
-from memsvc.store.encoders import claim_encoder
+from memsvc.store.encoders import claim_encoder, known_dimensions
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ async def open_runtime(settings: Settings, app_url: str) -> AsyncIterator[Runtim
         database = Database(app_url, pool_size=settings.pool_size)
         stack.push_async_callback(database.close)
         await database.check_role()
-        encoder = await asyncio.to_thread(load_encoder, settings)
+        encoder = await asyncio.to_thread(load_encoder, settings, await known_dimensions(database))
         encoder_id = await claim_encoder(database, encoder.spec)
         batcher = EncoderBatcher.from_settings(encoder, settings)
         stack.push_async_callback(batcher.close)

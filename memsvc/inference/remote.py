@@ -30,8 +30,8 @@ _DEFAULT_LIMIT = 512
 _OPENAI_LIMITS = {"text-embedding-3-small": 8191, "text-embedding-3-large": 8191, "text-embedding-ada-002": 8191}
 
 
-def open_remote(model: str, settings: Settings) -> "RemoteEncoder":
-    """The encoder `remote:<model>` of the settings; asks the endpoint once for its dimension."""
+def open_remote(model: str, settings: Settings, dimension: int | None = None) -> "RemoteEncoder":
+    """The encoder `remote:<model>` of the settings; asks the endpoint for its dimension, unless it is known."""
     if settings.encoder_url is None:
         raise ConfigurationError(
             f"MEMSVC_ENCODER=remote:{model} needs MEMSVC_ENCODER_URL",
@@ -44,6 +44,7 @@ def open_remote(model: str, settings: Settings) -> "RemoteEncoder":
         api_key=None if key is None else key.get_secret_value(),
         revision=settings.encoder_revision,
         batch_tokens=settings.encoder_batch_tokens,
+        dimension=dimension,
     )
 
 
@@ -62,6 +63,7 @@ class RemoteEncoder:
         api_key: str | None = None,
         revision: str | None = None,
         batch_tokens: int = 8192,
+        dimension: int | None = None,
     ) -> None:
         self._model = model
         self._batch_tokens = batch_tokens
@@ -77,7 +79,7 @@ class RemoteEncoder:
         self.spec = EncoderSpec(
             name=f"remote:{model}",
             revision=revision or "",
-            dimension=self._probe(),
+            dimension=dimension or self._probe(),
             pooling="remote",
             max_tokens=limit // 2,
             query_prefix=known.query_prefix if known else "",

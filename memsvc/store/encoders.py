@@ -24,6 +24,13 @@ async def claim_encoder(database: Database, spec: EncoderSpec) -> int:
         return int(active.id)
 
 
+async def known_dimensions(database: Database) -> dict[str, int]:
+    """Dimension by name of the encoders that this store has worked with."""
+    async with database.untenanted() as connection:
+        rows = await connection.execute(text("SELECT name, dimension FROM encoders"))
+        return {row.name: int(row.dimension) for row in rows}
+
+
 async def _register(connection: AsyncConnection, spec: EncoderSpec) -> Row[Any]:
     await connection.execute(
         text(

@@ -1,4 +1,4 @@
-"""What every encoder must do: the same tests on the fake, the local and the remote one."""
+"""What every encoder must do: the same tests on the fake, the local, the exported and the remote one."""
 
 from collections.abc import Iterator
 
@@ -22,13 +22,18 @@ TEXTS = [
 ]
 
 
-@pytest.fixture(scope="module", params=["fake", "local", "remote"])
+@pytest.fixture(scope="module", params=["fake", "local", "onnx", "remote"])
 def encoder(request: pytest.FixtureRequest) -> Iterator[Encoder]:
     if request.param == "fake":
         yield FakeEncoder()
         return
     if request.param == "local":
         loaded = load_encoder(Settings(device="cpu", torch_threads=1))
+        yield loaded
+        loaded.close()
+        return
+    if request.param == "onnx":
+        loaded = load_encoder(Settings(encoder="all-MiniLM-L6-v2-int8", torch_threads=2))
         yield loaded
         loaded.close()
         return

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from memsvc.config import Settings
 from memsvc.errors import ConfigurationError, EncoderUnavailableError
-from memsvc.inference import registry
+from memsvc.inference import onnx, registry
 from memsvc.inference.fake import FakeEncoder
 from memsvc.inference.loading import load_encoder
 from memsvc.inference.types import Prepared
@@ -119,6 +119,42 @@ def test_a_folder_that_is_no_model_names_the_setting(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError) as caught:
         load_encoder(Settings(encoder=str(tmp_path), device="cpu", torch_threads=1))
     assert "MEMSVC_ENCODER" in caught.value.hint
+
+
+def test_a_folder_with_an_exported_model_gives_that_models_vectors(tmp_path: Path) -> None:
+    (tmp_path / "onnx").mkdir()
+    (tmp_path / "onnx" / "model.onnx").symlink_to(onnx._int8_weights())
+    (tmp_path / "tokenizer.json").symlink_to(registry.bundled_folder() / "tokenizer.json")
+    (tmp_path / "1_Pooling").mkdir()
+    (tmp_path / "1_Pooling" / "config.json").write_text('{"pooling_mode_mean_tokens": true}')
+    (tmp_path / "sentence_bert_config.json").write_text('{"max_seq_length": 128}')
+    exported = load_encoder(Settings(encoder=str(tmp_path), torch_threads=1))
+    bundled = load_encoder(Settings(encoder="all-MiniLM-L6-v2-int8", torch_threads=1))
+    full = load_encoder(Settings(device="cpu", torch_threads=1))
+    texts = ["The ferry leaves at noon.", "Ana keeps bees."]
+    assert (exported.encode_documents(texts) == bundled.encode_documents(texts)).all()
+    assert np.sum(exported.encode_documents(texts) * full.encode_documents(texts), axis=1).min() > 0.99
+    assert exported.spec.max_tokens == 128
+    assert len({encoder.spec.key for encoder in (exported, bundled, full)}) == 3
+    for encoder in (exported, bundled, full):
+        encoder.close()
+
+
+def test_an_exported_model_needs_no_torch() -> None:
+    code = (
+        "import sys; from memsvc.config import Settings; from memsvc.inference.loading import load_encoder\n"
+        "load_encoder(Settings(encoder='all-MiniLM-L6-v2-int8')).encode_queries(['hello'])\n"
+        "assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_an_extra_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(ConfigurationError, match="onnxruntime") as caught:
+        load_encoder(Settings(encoder="all-MiniLM-L6-v2-int8"))
+    assert "memsvc[onnx]" in caught.value.hint
 
 
 def test_loading_is_quiet_and_runs_no_code_of_the_bundled_package() -> None:
