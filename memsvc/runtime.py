@@ -14,6 +14,7 @@ from memsvc.ingest.write import Ingest
 from memsvc.queue import make_app
 from memsvc.store.database import Database
 from memsvc.store.encoders import claim_encoder, known_dimensions
+from memsvc.store.migrate import require_ready
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +28,12 @@ class Runtime:
 
 @asynccontextmanager
 async def open_runtime(settings: Settings, app_url: str) -> AsyncIterator[Runtime]:
-    """Connect, refuse a role that row-level security does not bind, load the encoder and claim the store for it."""
+    """Connect, load the encoder and claim the store for it.
+
+    Refuses another version's schema, and a role that row-level security does not bind.
+    """
     async with AsyncExitStack() as stack:
+        await asyncio.to_thread(require_ready, app_url)
         database = Database(app_url, pool_size=settings.pool_size)
         stack.push_async_callback(database.close)
         await database.check_role()

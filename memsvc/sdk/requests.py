@@ -167,7 +167,7 @@ def delete(memory_id: UUID | str) -> Call[None]:
 
 def receipt(receipt_id: UUID | str) -> Call[Receipt]:
     """`GET /v1/receipts/{id}`."""
-    return Call("GET", f"/v1/receipts/{_segment(receipt_id)}", _reader(Receipt))
+    return Call("GET", f"/v1/receipts/{_segment(receipt_id)}", _read_receipt)
 
 
 def fetch(path: str, answer: type[ModelT]) -> Call[ModelT]:
@@ -204,6 +204,11 @@ def _reader(model: type[ModelT]) -> Callable[[httpx.Response], ModelT]:
         return _parsed(model, response)
 
     return read
+
+
+def _read_receipt(response: httpx.Response) -> Receipt:
+    _raise_for_error(response)
+    return _parsed(WriteResponse, response).receipt
 
 
 def _read_nothing(response: httpx.Response) -> None:

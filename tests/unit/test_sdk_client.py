@@ -168,7 +168,9 @@ def test_iterate_follows_the_cursor() -> None:
 def test_wait_searchable_polls_until_nothing_is_pending(monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
     monkeypatch.setattr("time.sleep", slept.append)
-    pending, done = (httpx.Response(200, json=receipt(stored=2, pending=count)) for count in (1, 0))
+    pending, done = (
+        httpx.Response(200, json={"receipt": receipt(stored=2, pending=count), "items": []}) for count in (1, 0)
+    )
     recorded = Recorded([pending, pending, done])
     assert client(recorded).wait_searchable(RECEIPT_ID).searchable
     assert slept == [0.05, 0.1]
