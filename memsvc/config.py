@@ -58,7 +58,9 @@ class Settings(BaseSettings):
         86_400.0, ge=0, description="How far ahead of the clock a timestamp may be, in seconds."
     )
     exact_scan_limit: int = Field(20_000, ge=0, description="Chunks in scope up to which the dense arm scans exactly.")
-    pool_size: int = Field(8, ge=1, description="Database connections of one process.")
+    pool_size: int = Field(
+        8, ge=1, description="Most database connections of one process for recalls, and as many again for the rest."
+    )
     worker_in_serve: bool = Field(True, description="Run the background worker inside `memsvc serve`.")
     shutdown_grace_s: float = Field(30.0, ge=0, description="Time that requests in flight get at shutdown.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
