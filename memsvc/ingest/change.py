@@ -14,6 +14,7 @@ from memsvc.queue import enqueue
 from memsvc.store import memories
 from memsvc.store.keys import Caller
 from memsvc.store.memories import Record
+from memsvc.store.writes import ChunkedContent
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +48,8 @@ async def change(ingest: Ingest, caller: Caller, memory_id: MemoryId, change: Ch
             await memories.replace_chunks(
                 session,
                 space,
-                memory_id,
+                ChunkedContent(memory_id, record.number, units.chunks, vectors),
                 old_terms=_terms(old),
-                chunks=units.chunks,
-                vectors=vectors,
                 encoder_id=ingest.encoder_id,
             )
             header |= {"content_hash": content_hash(content), "searchable": vectors is not None}

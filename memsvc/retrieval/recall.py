@@ -1,6 +1,6 @@
 """The read path: query -> arms -> FAISS rerank -> fuse -> diversify -> budget.
 
-Two statements decide what may be returned (the chunks in scope, then the candidates' records); both apply tenant,
+Two statements decide what may be returned (the memories in scope, then the candidates' records); both apply tenant,
 space, permission, state, validity, expiry and the request's filters themselves. What needs no query vector, postings
 and scope, is read while the query is encoded.
 """
@@ -175,7 +175,7 @@ class Recaller:
         self, plan: RecallPlan, scope: Scope, query: QueryReading, recipe: Recipe
     ) -> tuple[Sequence[Ground], LexicalScores]:
         terms = list(query.terms)
-        async with self._database.pipeline(plan.caller.tenant_id, search.WHOLE_SPACE) as session:
+        async with self._database.pipeline(plan.caller.tenant_id) as session:
             grounds = await search.find_ground(session, scope, plan.spaces, terms)
         chunks = sum(ground.space.chunks for ground in grounds)
         stats = LexicalStats(chunks, sum(ground.space.terms for ground in grounds) / max(chunks, 1))

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, TypeVar
 
 import psycopg
@@ -25,7 +24,6 @@ from memsvc.store.arrays import register_arrays
 SET_TENANT = text("SELECT set_config('memsvc.tenant_id', :tenant, true)")
 POOL_TIMEOUT_S = 10.0
 RowT = TypeVar("RowT")
-_NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,15 +120,13 @@ class Database:
             yield ReadSession(connection, tenant_id)
 
     @asynccontextmanager
-    async def pipeline(
-        self, tenant_id: TenantId, settings: Mapping[str, str] = _NO_SETTINGS
-    ) -> AsyncIterator[PipelinedSession]:
-        """One read-only transaction in pipeline mode, with these settings of Postgres."""
+    async def pipeline(self, tenant_id: TenantId) -> AsyncIterator[PipelinedSession]:
+        """One read-only transaction in pipeline mode."""
         async with _translated():
             await self._pipelines.open()
             async with self._pipelines.connection() as driver, driver.pipeline():
                 session = PipelinedSession(driver, tenant_id)
-                await session.set_local({"memsvc.tenant_id": str(tenant_id), **settings})
+                await session.set_local({"memsvc.tenant_id": str(tenant_id)})
                 yield session
 
     @asynccontextmanager

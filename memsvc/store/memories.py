@@ -1,6 +1,6 @@
 """Reading, listing, changing and deleting records."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,7 @@ from memsvc.ids import MemoryId, OperationId, PrincipalId, SpaceId, new_uuid
 from memsvc.store.database import ReadSession, WriteSession
 from memsvc.store.postings import remove_postings
 from memsvc.store.spaces import Space, shrink_space
-from memsvc.store.writes import NewChunk, Vectors, insert_chunks
+from memsvc.store.writes import ChunkedContent, insert_chunks
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,17 +213,15 @@ async def insert_version(
 async def replace_chunks(
     session: WriteSession,
     space: Space,
-    memory_id: MemoryId,
+    content: ChunkedContent,
     *,
     old_terms: Collection[str],
-    chunks: Sequence[NewChunk],
-    vectors: Vectors | None,
     encoder_id: int,
 ) -> None:
     """Swap a memory's units of search for new ones; the space must be locked."""
-    removed, terms = await _remove_chunks(session, space.id, memory_id, old_terms)
-    await insert_chunks(session, space, [(memory_id, chunks, vectors)], encoder_id)
-    added = sum(chunk.length for chunk in chunks)
+    removed, terms = await _remove_chunks(session, space.id, content.memory_id, old_terms)
+    await insert_chunks(session, space, [content], encoder_id)
+    added = sum(chunk.length for chunk in content.chunks)
     await session.execute(
         text(
             "UPDATE spaces SET next_chunk = next_chunk + :added, chunks = chunks + :added - :removed, "
@@ -232,7 +230,7 @@ async def replace_chunks(
         {
             "tenant": session.tenant_id,
             "space": space.id,
-            "added": len(chunks),
+            "added": len(content.chunks),
             "removed": removed,
             "terms": added - terms,
         },

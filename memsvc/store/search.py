@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -51,10 +50,9 @@ class SearchedSpace:
 
 
 @dataclass(frozen=True, slots=True)
-class ChunksInScope:
-    """Parallel arrays, one row a chunk that may be returned: its number, memory, session (-1: none) and place."""
+class MemoriesInScope:
+    """Parallel arrays, one row a memory that may be returned: its number, session (-1: none) and place."""
 
-    chunk: NDArray[np.int64]
     memory: NDArray[np.int64]
     session: NDArray[np.int32]
     position: NDArray[np.int32]
@@ -66,7 +64,7 @@ class Ground:
 
     space: SearchedSpace
     postings: Mapping[str, Postings]
-    in_scope: ChunksInScope | None
+    in_scope: MemoriesInScope | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +105,6 @@ class Beside:
     name: str | None
     content: str
 
-
-# Right after a bulk write the planner's statistics say that a space is empty; a nested loop over it then takes a second
-# where a hash join takes milliseconds.
-WHOLE_SPACE = MappingProxyType({"enable_nestloop": "off"})
 
 # Stands for the space in a statement that is sent before the space's id is known.
 _BY_NAME = "(SELECT id FROM spaces WHERE tenant_id = %(tenant)s AND name = %(name)s)"
@@ -159,27 +153,25 @@ def _conditions(scope: Scope, space: str = "%(space)s") -> tuple[str, dict[str, 
 
 
 _JOIN = "chunks c JOIN memories m ON m.tenant_id = c.tenant_id AND m.id = c.memory_id"
-_PLACE = """
-c.number, m.number AS memory, coalesce(m.session_number, -1) AS session, coalesce(m.position, -1) AS position
-"""
-_PLACES = """
-coalesce(array_agg(r.number), '{{}}'), coalesce(array_agg(r.memory), '{{}}'), coalesce(array_agg(r.session), '{{}}'),
-coalesce(array_agg(r.position), '{{}}')
-"""
 _SPACES = "SELECT id, name, chunks, terms, ann FROM spaces WHERE tenant_id = %(tenant)s AND name = ANY(%(names)s)"
 _POSTINGS = f"""
 SELECT term, string_agg(entries, ''::bytea ORDER BY block) FROM postings
 WHERE tenant_id = %(tenant)s AND space_id = {_BY_NAME} AND term = ANY(%(terms)s) GROUP BY term
 """
-_SCOPE = f"""
-SELECT {_PLACES} FROM (
-    SELECT {_PLACE} FROM {_JOIN} WHERE c.tenant_id = %(tenant)s AND c.space_id = {_EXACT_BY_NAME} AND {{where}}
+_SCOPE = """
+SELECT coalesce(array_agg(r.number), '{{}}'), coalesce(array_agg(r.session), '{{}}'),
+    coalesce(array_agg(r.position), '{{}}')
+FROM (
+    SELECT m.number, coalesce(m.session_number, -1) AS session, coalesce(m.position, -1) AS position
+    FROM memories m WHERE {where}
 ) r
 """
 _COSINES = """
-SELECT coalesce(array_agg(r.number), '{}'), coalesce(array_agg(r.score), '{}') FROM (
-    SELECT number, (-(vec <#> %(query)s::vector))::real AS score FROM chunks
-    WHERE tenant_id = %(tenant)s AND space_id = %(space)s AND vec IS NOT NULL
+SELECT coalesce(array_agg(r.number), '{}'), coalesce(array_agg(r.memory_number), '{}'),
+    coalesce(array_agg(r.score), '{}')
+FROM (
+    SELECT number, memory_number, coalesce((-(vec <#> %(query)s::vector))::real, 'NaN'::real) AS score
+    FROM chunks WHERE tenant_id = %(tenant)s AND space_id = %(space)s
 ) r
 """
 
@@ -200,8 +192,12 @@ WITH near AS MATERIALIZED (
     JOIN memories beside ON beside.tenant_id = %(tenant)s AND beside.session_id = s.session_id
         AND beside.position BETWEEN s.position - %(reach)s AND s.position + %(reach)s
 )
-SELECT {_PLACES}, coalesce(array_agg(r.score), '{{{{}}}}') FROM (
-    SELECT {_PLACE}, coalesce((-(c.vec <#> %(query)s::vector))::real, 'NaN'::real) AS score
+SELECT coalesce(array_agg(r.number), '{{{{}}}}'), coalesce(array_agg(r.memory), '{{{{}}}}'),
+    coalesce(array_agg(r.session), '{{{{}}}}'), coalesce(array_agg(r.position), '{{{{}}}}'),
+    coalesce(array_agg(r.score), '{{{{}}}}')
+FROM (
+    SELECT c.number, m.number AS memory, coalesce(m.session_number, -1) AS session,
+        coalesce(m.position, -1) AS position, coalesce((-(c.vec <#> %(query)s::vector))::real, 'NaN'::real) AS score
     FROM wide JOIN chunks c ON c.tenant_id = %(tenant)s AND c.memory_id = wide.memory_id
     JOIN memories m ON m.tenant_id = c.tenant_id AND m.id = c.memory_id WHERE {{where}}
 ) r
@@ -213,7 +209,7 @@ async def find_ground(
 ) -> list[Ground]:
     """The named spaces that exist, in that order, with all that recall can know before it has the query's vector.
 
-    One round trip, so that it is over by the time the query is encoded. The session is one with `WHOLE_SPACE`.
+    One round trip, so that it is over by the time the query is encoded.
     """
     tenant = {"tenant": session.tenant_id}
     postings = [
@@ -231,30 +227,35 @@ async def find_ground(
         Ground(
             space=found[name],
             postings={term: read_entries(entries) for term, entries in await of_space.fetchall()},
-            in_scope=None if found[name].ann else ChunksInScope(*(await chunks.fetchall())[0]),
+            in_scope=None if found[name].ann else MemoriesInScope(*(await memories.fetchall())[0]),
         )
-        for name, of_space, chunks in zip(names, postings, in_scope, strict=True)
+        for name, of_space, memories in zip(names, postings, in_scope, strict=True)
         if name in found
     ]
 
 
 async def score_all(
-    session: PipelinedSession, space_id: SpaceId, in_scope: ChunksInScope, query: Vectors | None
+    session: PipelinedSession, space_id: SpaceId, in_scope: MemoriesInScope, query: Vectors | None
 ) -> ScoredChunks:
-    """What is in scope, with its exact cosine (inner product of unit vectors) to `query` float32[dimension].
+    """The chunks of what is in scope, with their exact cosines (inner product of unit vectors) to `query` float32[d].
 
-    Without a query vector every cosine is NaN, and the lexical arm decides alone. A chunk that was removed since its
-    scope was read has NaN too, and is gone when its record is asked for.
+    Without a query vector every cosine is NaN, and the lexical arm decides alone. What was written since its scope was
+    read is left out, and what was removed is gone when its record is asked for.
     """
-    dense = np.full(len(in_scope.chunk), np.nan, np.float32)
-    if query is not None and len(dense):
-        parameters = {"tenant": session.tenant_id, "space": space_id, "query": Vector(query)}
-        number, score = (await session.fetch(_COSINES, parameters, tuple_row))[0]
-        if len(number):
-            order = np.argsort(number)
-            place = order[np.minimum(np.searchsorted(number, in_scope.chunk, sorter=order), len(number) - 1)]
-            dense = np.where(number[place] == in_scope.chunk, score[place], np.float32(np.nan))
-    return ScoredChunks(in_scope.chunk, in_scope.memory, in_scope.session, in_scope.position, dense)
+    parameters = {
+        "tenant": session.tenant_id,
+        "space": space_id,
+        "query": None if query is None else Vector(query),
+    }
+    chunk, memory, dense = (await session.fetch(_COSINES, parameters, tuple_row))[0]
+    if not len(in_scope.memory):
+        return ScoredChunks(chunk[:0], memory[:0], in_scope.session, in_scope.position, dense[:0])
+    order = np.argsort(in_scope.memory)
+    found = np.minimum(np.searchsorted(in_scope.memory, memory, sorter=order), len(order) - 1)
+    row = order[found]
+    kept = in_scope.memory[row] == memory
+    row = row[kept]
+    return ScoredChunks(chunk[kept], memory[kept], in_scope.session[row], in_scope.position[row], dense[kept])
 
 
 async def score_nearest(

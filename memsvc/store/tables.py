@@ -229,6 +229,7 @@ chunks = Table(
     _uuid("space_id"),
     Column("number", BigInteger, nullable=False),
     _uuid("memory_id"),
+    Column("memory_number", BigInteger, nullable=False, comment="its memory's number, so that scoring needs no join"),
     Column("ordinal", Integer, nullable=False),
     Column("start_char", Integer, nullable=False),
     Column("end_char", Integer, nullable=False),

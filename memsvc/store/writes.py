@@ -18,8 +18,8 @@ from memsvc.store.database import ReadSession, WriteSession
 from memsvc.store.spaces import Space
 
 Vectors = NDArray[np.float32]
-# Number, memory, ordinal, start, end, length.
-_ChunkRow = tuple[int, MemoryId, int, int, int, int]
+# Number, memory, its number, ordinal, start, end, length.
+_ChunkRow = tuple[int, MemoryId, int, int, int, int, int]
 POSTING = np.dtype([("chunk", "<u4"), ("tf", "<u2"), ("length", "<u2")])
 
 
@@ -31,6 +31,16 @@ class NewChunk:
     end: int
     terms: Mapping[str, int]
     length: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkedContent:
+    """What of a memory is searched. `vectors` is float32[chunks, dimension], or None when they come later."""
+
+    memory_id: MemoryId
+    memory_number: int
+    chunks: Sequence[NewChunk]
+    vectors: Vectors | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,13 +141,14 @@ FROM unnest(%(ids)s::uuid[], %(contents)s::text[], %(hashes)s::bytea[]) AS v(id,
 
 # The rows with vectors come first: unnest gives NULL past the end of the shorter array.
 _INSERT_CHUNKS = """
-INSERT INTO chunks (tenant_id, space_id, number, memory_id, ordinal, start_char, end_char, length, encoder_id,
-    dimension, ann, vec)
-SELECT %(tenant)s, %(space)s, c.number, c.memory, c.ordinal, c.s, c.e, c.length,
+INSERT INTO chunks (tenant_id, space_id, number, memory_id, memory_number, ordinal, start_char, end_char, length,
+    encoder_id, dimension, ann, vec)
+SELECT %(tenant)s, %(space)s, c.number, c.memory, c.memory_number, c.ordinal, c.s, c.e, c.length,
     CASE WHEN c.vec IS NOT NULL THEN %(encoder)s::smallint END,
     CASE WHEN c.vec IS NOT NULL THEN %(dimension)s::smallint END, %(ann)s, c.vec
-FROM unnest(%(numbers)s::bigint[], %(memories)s::uuid[], %(ordinals)s::int[], %(starts)s::int[], %(ends)s::int[],
-    %(lengths)s::smallint[], %(vectors)s::vector[]) AS c(number, memory, ordinal, s, e, length, vec)
+FROM unnest(%(numbers)s::bigint[], %(memories)s::uuid[], %(memory_numbers)s::bigint[], %(ordinals)s::int[],
+    %(starts)s::int[], %(ends)s::int[], %(lengths)s::smallint[], %(vectors)s::vector[])
+    AS c(number, memory, memory_number, ordinal, s, e, length, vec)
 """
 
 _INSERT_POSTINGS = """
@@ -171,13 +182,18 @@ async def insert_memories(
                 "hashes": [memory.content_hash for memory in memories],
             },
         )
-    await insert_chunks(session, space, [(memory.id, memory.chunks, memory.vectors) for memory in memories], encoder_id)
+    await insert_chunks(
+        session,
+        space,
+        [ChunkedContent(memory.id, memory.number, memory.chunks, memory.vectors) for memory in memories],
+        encoder_id,
+    )
 
 
 async def insert_chunks(
     session: WriteSession,
     space: Space,
-    contents: Sequence[tuple[MemoryId, Sequence[NewChunk], Vectors | None]],
+    contents: Sequence[ChunkedContent],
     encoder_id: int,
 ) -> None:
     """Insert the chunks and postings of these memories, numbered from `space.next_chunk`."""
@@ -186,19 +202,20 @@ async def insert_chunks(
     rows_of_vectors: list[Vectors] = []
     postings: dict[str, list[tuple[int, int, int]]] = {}
     number = space.next_chunk
-    for memory_id, chunks, vectors in contents:
-        if vectors is not None:
-            rows_of_vectors.append(vectors)
-        rows = pending if vectors is None else embedded
-        for ordinal, chunk in enumerate(chunks):
-            rows.append((number, memory_id, ordinal, chunk.start, chunk.end, chunk.length))
+    for content in contents:
+        if content.vectors is not None:
+            rows_of_vectors.append(content.vectors)
+        rows = pending if content.vectors is None else embedded
+        for ordinal, chunk in enumerate(content.chunks):
+            memory = content.memory_id, content.memory_number
+            rows.append((number, *memory, ordinal, chunk.start, chunk.end, chunk.length))
             for term, count in chunk.terms.items():
                 postings.setdefault(term, []).append((number, min(count, 0xFFFF), chunk.length))
             number += 1
     if number == space.next_chunk:
         return
     all_vectors = np.concatenate(rows_of_vectors) if rows_of_vectors else np.empty((0, 0), np.float32)
-    numbers, memories, ordinals, starts, ends, lengths = (
+    numbers, memories, memory_numbers, ordinals, starts, ends, lengths = (
         list(column) for column in zip(*embedded, *pending, strict=True)
     )
     common = {"tenant": session.tenant_id, "space": space.id}
@@ -210,6 +227,7 @@ async def insert_chunks(
                 **common,
                 "numbers": numbers,
                 "memories": memories,
+                "memory_numbers": memory_numbers,
                 "ordinals": ordinals,
                 "starts": starts,
                 "ends": ends,

@@ -212,8 +212,9 @@ async def test_the_hot_statements_use_their_indexes(service: Service, monkeypatc
     await service.recall("river piano")
     lexical, in_scope, named, cosines, candidates, records = plans
     assert "pk_postings" in lexical
-    assert "Nested Loop" not in in_scope
-    assert "pk_chunks" in in_scope
+    assert "memories" in in_scope
+    assert "Join" not in in_scope
+    assert "Seq Scan" not in in_scope
     assert "uq_spaces" in named
     assert "pk_chunks" in cosines
     for plan in (candidates, records):

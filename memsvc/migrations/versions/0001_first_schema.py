@@ -329,6 +329,12 @@ def create_tables() -> None:
         sa.Column("space_id", sa.Uuid(), nullable=False),
         sa.Column("number", sa.BigInteger(), nullable=False),
         sa.Column("memory_id", sa.Uuid(), nullable=False),
+        sa.Column(
+            "memory_number",
+            sa.BigInteger(),
+            nullable=False,
+            comment="its memory's number, so that scoring needs no join",
+        ),
         sa.Column("ordinal", sa.Integer(), nullable=False),
         sa.Column("start_char", sa.Integer(), nullable=False),
         sa.Column("end_char", sa.Integer(), nullable=False),
