@@ -57,6 +57,9 @@ class Settings(BaseSettings):
     max_future_s: float = Field(
         86_400.0, ge=0, description="How far ahead of the clock a timestamp may be, in seconds."
     )
+    write_wait_s: float = Field(
+        20.0, ge=0, description="Longest that a write waits for its embeddings, in seconds; the rest is made later."
+    )
     exact_scan_limit: int = Field(20_000, ge=0, description="Chunks in scope up to which the dense arm scans exactly.")
     pool_size: int = Field(
         8, ge=1, description="Most database connections of one process for recalls, and as many again for the rest."

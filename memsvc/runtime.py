@@ -50,5 +50,6 @@ async def open_runtime(settings: Settings, app_url: str) -> AsyncIterator[Runtim
             queue=queue,
             encoder_id=encoder_id,
             exact_scan_limit=settings.exact_scan_limit,
+            write_wait_s=settings.write_wait_s,
         )
         yield Runtime(database, queue, ingest)

@@ -21,6 +21,7 @@ REMEDIES = {
     "extra_forbidden": "Remove this field, or correct its name; docs/api.md lists the fields.",
     "json_invalid": "Send valid JSON in UTF-8.",
     "string_type": "Send a string.",
+    "model_attributes_type": 'Send an object, such as {"content": "..."}.',
     "literal_error": "Send one of the values named in `problem`.",
     "datetime_from_date_parsing": "Send ISO 8601, such as 2026-02-14T09:30:00+01:00.",
     "datetime_parsing": "Send ISO 8601, such as 2026-02-14T09:30:00+01:00.",
@@ -96,4 +97,13 @@ def _fault(fault: dict[str, object]) -> FieldError:
         location = []
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
     problem = str(fault["msg"])
-    return FieldError(path or "body", problem[:1].lower() + problem[1:], REMEDIES.get(kind, f"Correct it: {problem}."))
+    if not problem[1:2].isupper():  # "JSON ..." stays
+        problem = problem[:1].lower() + problem[1:]
+    return FieldError(path or "body", problem, REMEDIES.get(kind, _remedy(problem)))
+
+
+def _remedy(problem: str) -> str:
+    _, said, expected = problem.partition("input should be ")
+    if not said:
+        return "Correct it as `problem` says; docs/api.md lists the fields."
+    return f"Send {'a value ' if expected.startswith(('greater', 'less')) else ''}{expected}."

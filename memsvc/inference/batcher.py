@@ -123,8 +123,8 @@ class EncoderBatcher:
             self._cache.popitem(last=False)
         return vector
 
-    async def encode_documents(self, texts: Sequence[str]) -> Vectors:
-        """Unit vectors, `float32[n, d]`, in the order given.
+    async def encode_documents(self, texts: Sequence[str], *, within_s: float | None = None) -> Vectors:
+        """Unit vectors, `float32[n, d]`, in the order given; rows of NaN for what was not done `within_s` seconds.
 
         Raises `ValueError` for a text over the encoder's limit, `BusyError` when too many texts wait, and
         `EncoderUnavailableError` when a batch with one of them failed.
@@ -142,11 +142,14 @@ class EncoderBatcher:
             self._preparing_texts -= len(texts)
         self._require_open()
         future: asyncio.Future[Vectors] = asyncio.get_running_loop().create_future()
-        request = DocumentRequest(documents, np.empty((len(texts), dimension), np.float32), future, since)
+        vectors = np.full((len(texts), dimension), np.nan, np.float32)
+        request = DocumentRequest(documents, vectors, future, since)
         self._documents.add(request)
         self._start_work()
         try:
-            return await future
+            return await asyncio.wait_for(future, within_s)
+        except TimeoutError:
+            return vectors
         finally:
             self._documents.discard(request)
             self._show_depth()

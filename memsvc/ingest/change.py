@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+import numpy as np
+
 from memsvc.errors import EncoderUnavailableError
 from memsvc.ids import MemoryId
 from memsvc.ingest.prepare import content_hash
@@ -86,6 +88,7 @@ async def _cut(ingest: Ingest, content: str, name: str | None) -> Units:
 
 async def _encode(ingest: Ingest, units: Units) -> Vectors | None:
     try:
-        return await ingest.batcher.encode_documents(units.texts)
+        vectors = await ingest.batcher.encode_documents(units.texts, within_s=ingest.write_wait_s)
     except EncoderUnavailableError:
         return None
+    return None if np.isnan(vectors).any() else vectors

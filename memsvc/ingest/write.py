@@ -59,14 +59,15 @@ class Ingest:
     queue: procrastinate.App
     encoder_id: int
     exact_scan_limit: int
+    write_wait_s: float
 
 
 async def write(ingest: Ingest, order: WriteOrder) -> Written:
     """Store the items of one request, each exactly once, in one transaction.
 
     Raises `ConflictError` (id, position or Idempotency-Key taken by something else) and, when `wait` is asked and the
-    encoder's queue is full, `BusyError`; in both cases nothing is stored. An encoder that fails loses nothing: the
-    items are stored and a job embeds them later.
+    encoder's queue is full, `BusyError`; in both cases nothing is stored. An encoder that fails, or takes longer than
+    a write waits, loses nothing: the items are stored and a job embeds what is missing.
     """
     fresh, replay = await _look_up(ingest, order)
     if replay is not None:
@@ -154,7 +155,7 @@ def _cut_all(ingest: Ingest, items: Sequence[Item]) -> dict[MemoryId, Units]:
 async def _encode(ingest: Ingest, units: Mapping[MemoryId, Units], wanted: set[MemoryId]) -> dict[MemoryId, Vectors]:
     texts = [text for memory_id, unit in units.items() if memory_id in wanted for text in unit.texts]
     try:
-        encoded = await ingest.batcher.encode_documents(texts)
+        encoded = await ingest.batcher.encode_documents(texts, within_s=ingest.write_wait_s)
     except EncoderUnavailableError:
         log.warning("encoder_unavailable", pending=len(wanted))
         return {}
@@ -162,8 +163,10 @@ async def _encode(ingest: Ingest, units: Mapping[MemoryId, Units], wanted: set[M
     start = 0
     for memory_id, unit in units.items():
         if memory_id in wanted:
-            vectors[memory_id] = encoded[start : start + len(unit.texts)]
+            found = encoded[start : start + len(unit.texts)]
             start += len(unit.texts)
+            if not np.isnan(found).any():
+                vectors[memory_id] = found
     return vectors
 
 

@@ -78,6 +78,7 @@ async def open_service(deployment: Deployment, **overrides: object) -> AsyncIter
             queue=queue,
             encoder_id=await claim_encoder(database, encoder.spec),
             exact_scan_limit=settings.exact_scan_limit,
+            write_wait_s=settings.write_wait_s,
         )
         services = Services(
             settings=settings,

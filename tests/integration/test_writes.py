@@ -6,8 +6,9 @@ from uuid import UUID
 import pytest
 
 from memsvc.consolidation.jobs import embed_pending
+from memsvc.deployment import Deployment
 from memsvc.store import spaces
-from tests.integration.conftest import Service
+from tests.integration.conftest import Service, open_service
 
 
 def turn(content: str, **fields: object) -> dict:
@@ -274,3 +275,19 @@ async def test_pages_of_a_listing_do_not_shift_while_others_write(service: Servi
         cursor = page["next_cursor"]
     assert seen == [f"note {number}" for number in range(6)]
     assert (await service.client.get("/v1/memories", params={"cursor": "junk"})).status_code == 422
+
+
+async def test_a_write_waits_only_so_long_for_its_embeddings(deployment: Deployment) -> None:
+    async with open_service(deployment, write_wait_s=0.01) as service:
+        service.encoder.pause()
+        written = await service.add(texts=[{"content": "a very long book about herons"}])
+        assert written["receipt"]["pending"] == 1
+        assert written["receipt"]["searchable"] is False
+        found = await service.client.patch(
+            f"/v1/memories/{written['items'][0]['id']}", json={"content": "about egrets"}
+        )
+        assert (found.status_code, found.json()["searchable"]) == (200, False)
+        service.encoder.resume()
+        assert await embed_pending(service.services.ingest, service.caller.tenant_id, await space_id(service)) == 1
+        receipt = await service.client.get(f"/v1/receipts/{written['receipt']['id']}")
+        assert receipt.json()["receipt"]["searchable"] is True

@@ -166,6 +166,18 @@ async def test_a_full_queue_refuses_and_says_for_how_long(batcher: EncoderBatche
     assert (await batcher.encode_documents(["one more"])).shape == (1, 64)
 
 
+async def test_what_is_not_done_in_time_is_not_a_number_and_no_longer_waits(
+    batcher: EncoderBatcher, encoder: FakeEncoder
+) -> None:
+    holding = await occupy(batcher, encoder)
+    found = await batcher.encode_documents(["late", "later"], within_s=0.01)
+    assert np.isnan(found).all()
+    assert waiting(batcher) == (0, 0)
+    encoder.resume()
+    await holding
+    assert not np.isnan(await batcher.encode_documents(["in time"], within_s=60)).any()
+
+
 async def test_queries_are_bounded_too(batcher: EncoderBatcher, encoder: FakeEncoder) -> None:
     holding = await occupy(batcher, encoder)
     tasks = [asyncio.create_task(batcher.encode_query(f"query {number}")) for number in range(20)]
