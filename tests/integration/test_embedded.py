@@ -16,9 +16,7 @@ import pytest
 
 from memsvc.errors import ConfigurationError
 from memsvc.store.embedded import EmbeddedServer, ServerAddress
-
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
-NOBODY = 65534
+from tests.integration.users import NOBODY, needs_root, needs_shared_python
 
 
 def open_as_app(address: ServerAddress) -> psycopg.Connection:
@@ -209,7 +207,7 @@ with EmbeddedServer(Path(sys.argv[1])) as server:
 """
 
 
-@needs_root
+@needs_shared_python
 def test_an_ordinary_user_with_an_empty_home_can_run_it(tmp_path: Path) -> None:
     home = Path("/tmp") / f"memsvc-home-{time.time_ns()}"  # noqa: S108 - pytest's folder is closed to other users
     home.mkdir()

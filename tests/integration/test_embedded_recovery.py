@@ -19,11 +19,10 @@ from memsvc.errors import ConfigurationError
 from memsvc.store import cluster, local_files
 from memsvc.store.embedded import EmbeddedServer, ServerAddress
 from memsvc.store.local_files import Account, find_binaries, make_private_directory, run_as, server_account
+from tests.integration.users import NOBODY, needs_root, needs_shared_python
 
 ROOT = Path(__file__).parents[2]
-NOBODY = 65534
 FAST = {"fsync": "off"}
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
 USE = """
 import sys
@@ -293,7 +292,7 @@ def test_a_database_of_another_user_is_refused(made: Path) -> None:
         os.chown(directory, mine.st_uid, mine.st_gid)
 
 
-@needs_root
+@needs_shared_python
 def test_an_ordinary_user_is_told_that_the_directory_cannot_be_written(made: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", USE, str(made)],
