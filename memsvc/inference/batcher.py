@@ -1,16 +1,16 @@
-"""Between many callers and one encoder: requests become batches, one a lane at a time, queries before documents.
+"""Between many callers and one encoder: requests become batches, and queries never wait for documents.
 
-An idle lane starts at once. While all are busy requests gather: queries are answered together, documents are sorted
-by length over all requests and computed a batch at a time, so that a query waits until the first lane is free and no
-longer, however long the queue of documents is. Lanes never wait for one another. A queue that is full refuses with
-the seconds until there is room.
+Queries have a thread of their own: an idle one starts at once, and what arrives while it is busy is answered together.
+Documents have a thread a lane of the encoder, are sorted by length over all requests, and are computed a batch at a
+time; lanes never wait for one another, nor for the event loop. A queue that is full refuses with the seconds until
+there is room.
 """
 
 import asyncio
 import hashlib
 import math
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from time import perf_counter
@@ -29,8 +29,8 @@ from memsvc.inference.waiting import DocumentPool, DocumentRequest, Waiting
 T = TypeVar("T")
 
 MAX_QUERIES = 32
-# Batches of queries that may go ahead while documents wait; then the documents get one.
-QUERY_BATCHES_IN_A_ROW = 8
+# Batches of documents handed over beyond those that run, so that a lane goes on while the event loop is busy.
+BATCHES_AHEAD = 1
 CACHED_QUERIES = 1024
 # Until the encoder has been measured: about what a small model does on two cores.
 _FIRST_TEXTS_PER_S = 100.0
@@ -75,10 +75,11 @@ class EncoderBatcher:
         self._cache: OrderedDict[bytes, Vectors] = OrderedDict()
         self._texts_per_s = _FIRST_TEXTS_PER_S
         self._last_queries = 0
-        self._query_batches = 0
-        self._work = asyncio.Event()
+        self._asked = asyncio.Event()
+        self._written = asyncio.Event()
         self._runners: list[asyncio.Task[None]] = []
         self._closed = False
+        self._querying = ThreadPoolExecutor(1, "encoder-queries")
         self._encoding = ThreadPoolExecutor(self._lanes, "encoder")
         # Tokenising the next request beside the batches that run keeps the encoder's threads for computing.
         self._tokenizing = ThreadPoolExecutor(1, "tokenizer")
@@ -111,7 +112,7 @@ class EncoderBatcher:
         self._admit("queries", len(self._queries), 1)
         query = _Query(text, asyncio.get_running_loop().create_future(), perf_counter())
         self._queries.append(query)
-        self._start_work()
+        self._start_work(self._asked)
         try:
             vector = await query.future
         finally:
@@ -145,7 +146,7 @@ class EncoderBatcher:
         vectors = np.full((len(texts), dimension), np.nan, np.float32)
         request = DocumentRequest(documents, vectors, future, since)
         self._documents.add(request)
-        self._start_work()
+        self._start_work(self._written)
         try:
             return await asyncio.wait_for(future, within_s)
         except TimeoutError:
@@ -165,8 +166,10 @@ class EncoderBatcher:
         if self._closed:
             return
         self._closed = True
-        self._work.set()
+        self._asked.set()
+        self._written.set()
         await asyncio.gather(*self._runners)
+        self._querying.shutdown(wait=True)
         self._encoding.shutdown(wait=True)
         self._tokenizing.shutdown(wait=True, cancel_futures=True)
         self.encoder.close()
@@ -200,26 +203,27 @@ class EncoderBatcher:
             return self._preparing.encode_prepared(documents)
         return self.encoder.encode_documents([str(document.payload) for document in documents])
 
-    def _start_work(self) -> None:
+    def _start_work(self, arrived: asyncio.Event) -> None:
         self._show_depth()
-        self._work.set()
+        arrived.set()
         if not self._runners:
-            self._runners = [
-                asyncio.create_task(self._run(), name=f"encoder-lane-{lane}") for lane in range(self._lanes)
+            ahead = 0 if self._preparing is None else BATCHES_AHEAD
+            self._runners = [asyncio.create_task(self._run(self._asked, self._queries, self._run_queries))]
+            self._runners += [
+                asyncio.create_task(self._run(self._written, self._documents, self._run_documents))
+                for _ in range(self._lanes + ahead)
             ]
 
-    async def _run(self) -> None:
+    async def _run(self, arrived: asyncio.Event, waiting: Sized, run_batch: Callable[[], Awaitable[None]]) -> None:
         try:
             while not self._closed:
-                await self._work.wait()
+                await arrived.wait()
                 if not self._breaker.closed:
                     self._refuse_waiting(self._pause_error())
-                elif self._queries and not (self._documents and self._query_batches >= QUERY_BATCHES_IN_A_ROW):
-                    await self._run_queries()
-                elif self._documents:
-                    await self._run_documents()
-                if not self._queries and not self._documents and not self._closed:
-                    self._work.clear()
+                elif waiting:
+                    await run_batch()
+                if not waiting and not self._closed:
+                    arrived.clear()
         finally:
             self._refuse_waiting(_closing())
 
@@ -229,7 +233,6 @@ class EncoderBatcher:
             # Askers that were answered together ask again together: wait a little for as many as came last time.
             await asyncio.sleep(self._max_wait_s)
             batch += self._take_queries(MAX_QUERIES - len(batch))
-        self._query_batches += 1
         batch = [query for query in batch if not query.future.done()]
         self._last_queries = len(batch)
         if not batch:  # all were cancelled while they gathered
@@ -238,7 +241,7 @@ class EncoderBatcher:
         for query in batch:
             metrics.WAIT_SECONDS.labels("queries").observe(started - query.since)
         outcome = await self._attempt(
-            "queries", len(batch), lambda: self.encoder.encode_queries([query.text for query in batch])
+            self._querying, "queries", len(batch), lambda: self.encoder.encode_queries([query.text for query in batch])
         )
         for place, query in enumerate(batch):
             if query.future.done():
@@ -255,16 +258,16 @@ class EncoderBatcher:
 
     async def _run_documents(self) -> None:
         found = self._documents.take(self._batch_tokens)
-        self._query_batches = 0
         started = perf_counter()
         for waiting in found:
             if not waiting.request.started:
                 waiting.request.started = True
                 metrics.WAIT_SECONDS.labels("documents").observe(started - waiting.request.since)
         metrics.PADDED_TOKENS.observe(len(found) * found[-1].tokens)
-        outcome = await self._attempt("documents", len(found), lambda: self._encode_batch(found))
+        outcome = await self._attempt(self._encoding, "documents", len(found), lambda: self._encode_batch(found))
         if not isinstance(outcome, BaseException):
-            self._texts_per_s += 0.2 * (len(found) / (perf_counter() - started) - self._texts_per_s)
+            side_by_side = len(self._runners) - 1  # all but the one that runs queries
+            self._texts_per_s += 0.2 * (side_by_side * len(found) / (perf_counter() - started) - self._texts_per_s)
         for place, waiting in enumerate(found):
             request = waiting.request
             if request.future.done():
@@ -278,11 +281,13 @@ class EncoderBatcher:
             if not request.left:
                 request.future.set_result(request.vectors)
 
-    async def _attempt(self, kind: str, texts: int, encode: Callable[[], Vectors]) -> Vectors | BaseException:
+    async def _attempt(
+        self, threads: ThreadPoolExecutor, kind: str, texts: int, encode: Callable[[], Vectors]
+    ) -> Vectors | BaseException:
         """What the encoder's thread returned or raised; an error is the callers', never the runner's."""
         self._show_depth()
         metrics.BATCH_TEXTS.labels(kind).observe(texts)
-        running = asyncio.get_running_loop().run_in_executor(self._encoding, encode)
+        running = asyncio.get_running_loop().run_in_executor(threads, encode)
         with metrics.ENCODE_SECONDS.labels(kind).time():
             await asyncio.wait([running])
         error = running.exception()

@@ -32,6 +32,7 @@ class FakeEncoder:
         self.fail: bool | Exception = False
         self.calls: list[Call] = []
         self.closed = False
+        self.hold: str | None = None
         self._go_on = threading.Event()
         self._go_on.set()
         self.spec = EncoderSpec(
@@ -46,7 +47,7 @@ class FakeEncoder:
         )
 
     def pause(self) -> None:
-        """Calls now wait until `resume`."""
+        """Calls now wait until `resume`; those of the kind `hold`, when it is set."""
         self._go_on.clear()
 
     def resume(self) -> None:
@@ -74,7 +75,8 @@ class FakeEncoder:
 
     def _encode(self, kind: str, texts: Sequence[str]) -> Vectors:
         self.calls.append(Call(kind, tuple(texts)))
-        self._go_on.wait()
+        if self.hold in {None, kind}:
+            self._go_on.wait()
         if isinstance(self.fail, Exception):
             raise self.fail
         if self.fail:

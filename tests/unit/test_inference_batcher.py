@@ -49,12 +49,19 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.001)
 
 
-async def occupy(batcher: EncoderBatcher, encoder: FakeEncoder) -> asyncio.Task[Vectors]:
-    """A query that holds the encoder until it is resumed."""
+async def occupy(batcher: EncoderBatcher, encoder: FakeEncoder) -> asyncio.Future[object]:
+    """A query and a document that hold the encoder until it is resumed."""
     encoder.pause()
-    task = asyncio.create_task(batcher.encode_query("holds the encoder"))
+    query = asyncio.create_task(batcher.encode_query("holds the encoder"))
     await until(lambda: len(encoder.calls) == 1)
-    return task
+    document = asyncio.create_task(batcher.encode_documents(["holds it too"]))
+    await until(lambda: len(encoder.calls) == 2)
+    return asyncio.gather(query, document)
+
+
+def calls_after(encoder: FakeEncoder, kind: str) -> list[tuple[str, ...]]:
+    """What was encoded after the two that held the encoder, oldest first."""
+    return [call.texts for call in encoder.calls[2:] if call.kind == kind]
 
 
 def words(count: int) -> str:
@@ -90,7 +97,7 @@ async def test_documents_are_sorted_by_length_over_all_requests(batcher: Encoder
     await until(lambda: waiting(batcher) == (0, 4))
     encoder.resume()
     await asyncio.gather(holding, *tasks)
-    assert [sorted(map(len, call.texts)) for call in encoder.calls[1:]] == [[34, 36], [4, 6]]
+    assert [sorted(map(len, texts)) for texts in calls_after(encoder, "documents")] == [[34, 36], [4, 6]]
 
 
 async def test_no_slice_is_larger_than_a_batch_may_be(batcher: EncoderBatcher, encoder: FakeEncoder) -> None:
@@ -100,15 +107,17 @@ async def test_no_slice_is_larger_than_a_batch_may_be(batcher: EncoderBatcher, e
         assert len(call.texts) * max(encoder.count_tokens(call.texts)) <= 40
 
 
-async def test_a_query_overtakes_the_documents_that_wait(batcher: EncoderBatcher, encoder: FakeEncoder) -> None:
-    holding = await occupy(batcher, encoder)
+async def test_a_query_never_waits_for_documents(batcher: EncoderBatcher) -> None:
+    encoder = batcher.encoder
+    assert isinstance(encoder, FakeEncoder)
+    encoder.hold = "documents"
+    encoder.pause()
     bulk = asyncio.create_task(batcher.encode_documents([words(30)] * 10))
-    await until(lambda: waiting(batcher) == (0, 10))
-    query = asyncio.create_task(batcher.encode_query("urgent"))
-    await until(lambda: waiting(batcher) == (1, 10))
+    await until(lambda: waiting(batcher) == (0, 9))
+    assert (await batcher.encode_query("urgent")).shape == (64,)
+    assert not bulk.done()
     encoder.resume()
-    await asyncio.gather(holding, bulk, query)
-    assert encoder.calls[1].texts == ("urgent",)
+    await bulk
 
 
 async def test_a_small_request_does_not_wait_for_a_bulk_one(batcher: EncoderBatcher, encoder: FakeEncoder) -> None:
@@ -119,8 +128,8 @@ async def test_a_small_request_does_not_wait_for_a_bulk_one(batcher: EncoderBatc
     await until(lambda: waiting(batcher) == (0, 11))
     encoder.resume()
     await asyncio.gather(holding, small, bulk)
-    places = [place for place, call in enumerate(encoder.calls) if "short" in call.texts]
-    assert places[0] <= 2
+    places = [place for place, texts in enumerate(calls_after(encoder, "documents")) if "short" in texts]
+    assert places[0] <= 1
 
 
 async def test_waiting_queries_share_a_batch(batcher: EncoderBatcher, encoder: FakeEncoder) -> None:
@@ -129,12 +138,10 @@ async def test_waiting_queries_share_a_batch(batcher: EncoderBatcher, encoder: F
     await until(lambda: waiting(batcher) == (5, 0))
     encoder.resume()
     await asyncio.gather(holding, *tasks)
-    assert [len(call.texts) for call in encoder.calls] == [1, 5]
+    assert [len(texts) for texts in calls_after(encoder, "queries")] == [5]
 
 
-async def test_documents_get_their_turn_under_a_stream_of_queries(
-    batcher: EncoderBatcher, encoder: FakeEncoder
-) -> None:
+async def test_documents_go_on_under_a_stream_of_queries(batcher: EncoderBatcher) -> None:
     numbers = itertools.count()
     stop = asyncio.Event()
 
@@ -147,8 +154,6 @@ async def test_documents_get_their_turn_under_a_stream_of_queries(
         await batcher.encode_documents([words(30) for _ in range(5)])
     stop.set()
     await asyncio.gather(*askers)
-    runs = [len(list(run)) for kind, run in itertools.groupby(call.kind for call in encoder.calls) if kind == "queries"]
-    assert max(runs[1:-1]) <= module.QUERY_BATCHES_IN_A_ROW
 
 
 async def test_a_full_queue_refuses_and_says_for_how_long(batcher: EncoderBatcher, encoder: FakeEncoder) -> None:
@@ -204,7 +209,7 @@ async def test_a_cancelled_request_leaves_the_queue(batcher: EncoderBatcher, enc
     encoder.resume()
     await holding
     assert (await batcher.encode_documents(["later"])).shape == (1, 64)
-    assert [call.texts for call in encoder.calls] == [("holds the encoder",), ("later",)]
+    assert [call.texts for call in encoder.calls[2:]] == [("later",)]
 
 
 async def test_a_request_cancelled_while_its_batch_runs_harms_no_other(
@@ -310,7 +315,8 @@ async def test_closing_finishes_the_batch_that_runs_and_refuses_the_rest(encoder
     await asyncio.sleep(0)
     encoder.resume()
     await closing
-    assert (await holding).shape == (64,)
+    query, document = await holding
+    assert (query.shape, document.shape) == ((64,), (1, 64))
     with pytest.raises(EncoderUnavailableError, match="shutting down"):
         await waits
     with pytest.raises(EncoderUnavailableError, match="shutting down"):
@@ -348,3 +354,17 @@ async def test_an_encoder_that_prepares_sees_each_text_once_in_batches_of_its_ow
     assert (found == FakeEncoder().encode_documents(texts)).all()
     assert encoder.prepared == texts
     assert all(len(call.texts) * max(encoder.count_tokens(call.texts)) <= 20 for call in encoder.calls)
+
+
+async def test_lanes_run_side_by_side_with_a_batch_ready_for_the_first_that_is_free() -> None:
+    encoder = TokenizingEncoder()
+    encoder.lanes = 2
+    encoder.pause()
+    batcher = EncoderBatcher(encoder)
+    bulk = asyncio.create_task(batcher.encode_documents([words(15)] * 6))
+    await until(lambda: len(encoder.calls) == 2)
+    await until(lambda: waiting(batcher) == (0, 3))
+    assert len(encoder.calls) == 2
+    encoder.resume()
+    assert (await bulk).shape == (6, 64)
+    await batcher.close()
