@@ -103,7 +103,7 @@ class Database:
         # are made once for a statement and connection, since planning those of recall takes as long as running them.
         self._pipelines = AsyncConnectionPool(
             make_url(url).set(drivername="postgresql").render_as_string(hide_password=False),
-            kwargs={"prepare_threshold": 1, "options": "-c plan_cache_mode=force_generic_plan"},
+            kwargs={"prepare_threshold": 1},
             configure=_prepare_pipeline,
             min_size=1,
             max_size=pool_size,
@@ -175,18 +175,27 @@ class Database:
 
 
 def _prepare_connection(dbapi_connection: Any, _record: object) -> None:
-    dbapi_connection.run_async(_register_types)
+    dbapi_connection.run_async(_prepare)
 
 
 async def _prepare_pipeline(connection: AsyncConnection[TupleRow]) -> None:
     await connection.set_read_only(True)
-    await _register_types(connection)
-    await connection.rollback()
+    await connection.execute("SET plan_cache_mode = force_generic_plan")
+    await _prepare(connection)
 
 
-async def _register_types(connection: AsyncConnection[TupleRow]) -> None:
+async def _prepare(connection: AsyncConnection[TupleRow]) -> None:
+    """Types, and a plan that does not fall behind.
+
+    A plan made while a table is almost empty reads it whole, and a connection keeps it (that of a foreign key's check
+    too) until the table is analysed: for the first minute of a load each row then costs a scan of all before it. Every
+    statement of ours can be served by an index, since the tenant leads each of them.
+    """
+    await connection.execute("SET enable_seqscan = off")
+    await connection.commit()
     await register_vector_async(connection)
     register_arrays(connection)
+    await connection.rollback()
 
 
 @asynccontextmanager

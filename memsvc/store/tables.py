@@ -46,6 +46,9 @@ metadata = MetaData(naming_convention=dict(NAMING))
 # marked `ann`.
 ANN_DIMENSIONS: Sequence[int] = (256, 384, 512, 768, 1024, 1536, 2048, 3072)
 
+# Only primary and foreign keys are led by the tenant. A foreign key's check is planned once for a connection, often
+# while its table is almost empty and every index seems equally cheap; with a second index on the tenant Postgres took
+# that one, and each insert then read all rows of the tenant. `tests/integration` counts what an insert reads.
 STATES = ("generated", "activated", "merged", "archived", "expired", "frozen", "quarantined")
 
 
@@ -80,7 +83,7 @@ principals = Table(
     _moment("created_at", nullable=False, now=True),
     PrimaryKeyConstraint("tenant_id", "id"),
     ForeignKeyConstraint(["tenant_id"], ["tenants.tenant_id"], ondelete="CASCADE"),
-    UniqueConstraint("tenant_id", "name"),
+    UniqueConstraint("name", "tenant_id"),
 )
 
 api_keys = Table(
@@ -132,7 +135,7 @@ spaces = Table(
     _moment("created_at", nullable=False, now=True),
     PrimaryKeyConstraint("tenant_id", "id"),
     ForeignKeyConstraint(["tenant_id"], ["tenants.tenant_id"], ondelete="CASCADE"),
-    UniqueConstraint("tenant_id", "name"),
+    UniqueConstraint("name", "tenant_id"),
 )
 
 sessions = Table(
@@ -147,7 +150,7 @@ sessions = Table(
     _moment("created_at", nullable=False, now=True),
     PrimaryKeyConstraint("tenant_id", "id"),
     ForeignKeyConstraint(["tenant_id", "space_id"], ["spaces.tenant_id", "spaces.id"], ondelete="CASCADE"),
-    UniqueConstraint("tenant_id", "space_id", "name"),
+    UniqueConstraint("space_id", "name", "tenant_id"),
 )
 
 memories = Table(
@@ -195,17 +198,17 @@ memories = Table(
     _one_of("payload_type", ("plaintext", "activation", "parametric")),
     _one_of("state", STATES),
     _one_of("visibility", ("private", "space", "tenant")),
-    UniqueConstraint("tenant_id", "space_id", "number"),
-    Index("ix_memories_fingerprint", "tenant_id", "space_id", "fingerprint"),
+    UniqueConstraint("space_id", "number", "tenant_id"),
+    Index("ix_memories_fingerprint", "space_id", "fingerprint"),
     Index(
         "uq_memories_position",
-        "tenant_id",
         "session_id",
         "position",
+        "tenant_id",
         unique=True,
         postgresql_where=text("session_id IS NOT NULL"),
     ),
-    Index("ix_memories_pending", "tenant_id", "space_id", "number", postgresql_where=text("NOT searchable")),
+    Index("ix_memories_pending", "space_id", "number", postgresql_where=text("NOT searchable")),
 )
 
 memory_versions = Table(
@@ -241,7 +244,7 @@ chunks = Table(
     PrimaryKeyConstraint("tenant_id", "space_id", "number"),
     ForeignKeyConstraint(["tenant_id", "memory_id"], ["memories.tenant_id", "memories.id"], ondelete="CASCADE"),
     ForeignKeyConstraint(["encoder_id"], ["encoders.id"]),
-    Index("ix_chunks_memory", "tenant_id", "memory_id"),
+    Index("ix_chunks_memory", "memory_id"),
 )
 
 postings = Table(
@@ -281,7 +284,7 @@ operation_changes = Table(
     Column("after", JSONB),
     PrimaryKeyConstraint("tenant_id", "operation_id", "memory_id"),
     ForeignKeyConstraint(["tenant_id", "operation_id"], ["operations.tenant_id", "operations.id"], ondelete="CASCADE"),
-    Index("ix_operation_changes_memory", "tenant_id", "memory_id"),
+    Index("ix_operation_changes_memory", "memory_id"),
 )
 
 lineage = Table(
@@ -296,7 +299,7 @@ lineage = Table(
     ForeignKeyConstraint(["tenant_id", "derived_id"], ["memories.tenant_id", "memories.id"], ondelete="CASCADE"),
     ForeignKeyConstraint(["tenant_id", "source_id"], ["memories.tenant_id", "memories.id"], ondelete="CASCADE"),
     ForeignKeyConstraint(["tenant_id", "operation_id"], ["operations.tenant_id", "operations.id"]),
-    Index("ix_lineage_source", "tenant_id", "source_id"),
+    Index("ix_lineage_source", "source_id"),
     CheckConstraint("derived_id <> source_id", name="acyclic"),
 )
 

@@ -108,7 +108,7 @@ def create_tables() -> None:
             ["tenant_id"], ["tenants.tenant_id"], name=op.f("fk_principals_tenant_id"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_principals")),
-        sa.UniqueConstraint("tenant_id", "name", name=op.f("uq_principals_tenant_id_name")),
+        sa.UniqueConstraint("name", "tenant_id", name=op.f("uq_principals_name_tenant_id")),
     )
     op.create_table(
         "spaces",
@@ -130,7 +130,7 @@ def create_tables() -> None:
             ["tenant_id"], ["tenants.tenant_id"], name=op.f("fk_spaces_tenant_id"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_spaces")),
-        sa.UniqueConstraint("tenant_id", "name", name=op.f("uq_spaces_tenant_id_name")),
+        sa.UniqueConstraint("name", "tenant_id", name=op.f("uq_spaces_name_tenant_id")),
     )
     op.create_table(
         "api_keys",
@@ -227,7 +227,7 @@ def create_tables() -> None:
             ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_sessions")),
-        sa.UniqueConstraint("tenant_id", "space_id", "name", name=op.f("uq_sessions_tenant_id_space_id_name")),
+        sa.UniqueConstraint("space_id", "name", "tenant_id", name=op.f("uq_sessions_space_id_name_tenant_id")),
     )
     op.create_table(
         "memories",
@@ -290,20 +290,20 @@ def create_tables() -> None:
             ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_memories")),
-        sa.UniqueConstraint("tenant_id", "space_id", "number", name=op.f("uq_memories_tenant_id_space_id_number")),
+        sa.UniqueConstraint("space_id", "number", "tenant_id", name=op.f("uq_memories_space_id_number_tenant_id")),
     )
-    op.create_index("ix_memories_fingerprint", "memories", ["tenant_id", "space_id", "fingerprint"], unique=False)
+    op.create_index("ix_memories_fingerprint", "memories", ["space_id", "fingerprint"], unique=False)
     op.create_index(
         "ix_memories_pending",
         "memories",
-        ["tenant_id", "space_id", "number"],
+        ["space_id", "number"],
         unique=False,
         postgresql_where=sa.text("NOT searchable"),
     )
     op.create_index(
         "uq_memories_position",
         "memories",
-        ["tenant_id", "session_id", "position"],
+        ["session_id", "position", "tenant_id"],
         unique=True,
         postgresql_where=sa.text("session_id IS NOT NULL"),
     )
@@ -322,7 +322,7 @@ def create_tables() -> None:
         ),
         sa.PrimaryKeyConstraint("tenant_id", "operation_id", "memory_id", name=op.f("pk_operation_changes")),
     )
-    op.create_index("ix_operation_changes_memory", "operation_changes", ["tenant_id", "memory_id"], unique=False)
+    op.create_index("ix_operation_changes_memory", "operation_changes", ["memory_id"], unique=False)
     op.create_table(
         "chunks",
         sa.Column("tenant_id", sa.Uuid(), nullable=False),
@@ -352,7 +352,7 @@ def create_tables() -> None:
         ),
         sa.PrimaryKeyConstraint("tenant_id", "space_id", "number", name=op.f("pk_chunks")),
     )
-    op.create_index("ix_chunks_memory", "chunks", ["tenant_id", "memory_id"], unique=False)
+    op.create_index("ix_chunks_memory", "chunks", ["memory_id"], unique=False)
     op.create_table(
         "lineage",
         sa.Column("tenant_id", sa.Uuid(), nullable=False),
@@ -380,7 +380,7 @@ def create_tables() -> None:
         ),
         sa.PrimaryKeyConstraint("tenant_id", "derived_id", "source_id", name=op.f("pk_lineage")),
     )
-    op.create_index("ix_lineage_source", "lineage", ["tenant_id", "source_id"], unique=False)
+    op.create_index("ix_lineage_source", "lineage", ["source_id"], unique=False)
     op.create_table(
         "memory_versions",
         sa.Column("tenant_id", sa.Uuid(), nullable=False),
