@@ -48,7 +48,7 @@ ANN_DIMENSIONS: Sequence[int] = (256, 384, 512, 768, 1024, 1536, 2048, 3072)
 
 # Only primary and foreign keys are led by the tenant. A foreign key's check is planned once for a connection, often
 # while its table is almost empty and every index seems equally cheap; with a second index on the tenant Postgres took
-# that one, and each insert then read all rows of the tenant. `tests/integration` counts what an insert reads.
+# that one, and each insert then read all rows of the tenant.
 STATES = ("generated", "activated", "merged", "archived", "expired", "frozen", "quarantined")
 
 

@@ -37,3 +37,16 @@ def test_the_application_cannot_change_the_schema_or_make_keys(deployment: Deplo
         {"role": deployment.app_role},
     ).one()
     assert tuple(rights) == (False, False, False, False)
+
+
+def test_a_foreign_keys_check_has_one_index_to_choose(deployment: Deployment, owner: Connection) -> None:
+    """See `memsvc.store.tables`: with a second one on the tenant, an insert read every row of the tenant."""
+    found = owner.execute(
+        text(
+            "SELECT i.indexrelid::regclass::text FROM pg_index i "
+            "JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0] "
+            "WHERE a.attname = 'tenant_id' AND NOT i.indisprimary "
+            "AND i.indrelid IN (SELECT confrelid FROM pg_constraint WHERE contype = 'f')"
+        )
+    )
+    assert found.scalars().all() == []
