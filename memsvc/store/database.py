@@ -103,7 +103,7 @@ class Database:
         # are made once for a statement and connection, since planning those of recall takes as long as running them.
         self._pipelines = AsyncConnectionPool(
             make_url(url).set(drivername="postgresql").render_as_string(hide_password=False),
-            kwargs={"prepare_threshold": 1},
+            kwargs={"prepare_threshold": 1, "application_name": "memsvc-recall"},
             configure=_prepare_pipeline,
             min_size=1,
             max_size=pool_size,
@@ -124,10 +124,14 @@ class Database:
         """One read-only transaction in pipeline mode."""
         async with _translated():
             await self._pipelines.open()
-            async with self._pipelines.connection() as driver, driver.pipeline():
-                session = PipelinedSession(driver, tenant_id)
-                await session.set_local({"memsvc.tenant_id": str(tenant_id)})
-                yield session
+            try:
+                async with self._pipelines.connection() as driver, driver.pipeline():
+                    session = PipelinedSession(driver, tenant_id)
+                    await session.set_local({"memsvc.tenant_id": str(tenant_id)})
+                    yield session
+            except psycopg.OperationalError:
+                await self._pipelines.check()  # a restart of the server breaks all connections, not this one alone
+                raise
 
     @asynccontextmanager
     async def write(self, tenant_id: TenantId) -> AsyncIterator[WriteSession]:

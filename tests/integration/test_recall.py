@@ -232,6 +232,18 @@ async def test_the_hot_statements_use_their_indexes(service: Service, monkeypatc
     assert "memories_position" in nearest
 
 
+async def test_one_recall_at_most_pays_for_connections_that_broke(service: Service, owner: Connection) -> None:
+    await service.add(texts=[{"content": "The ladder leans on the barn."}])
+    await asyncio.gather(*(service.recall(f"ladder {n}") for n in range(6)))
+    ended = owner.execute(
+        text("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'memsvc-recall'")
+    ).scalar_one()
+    assert ended >= 2
+    answers = [await service.client.post("/v1/recall", json={"query": f"barn {n}"}) for n in range(6)]
+    assert [answer.status_code for answer in answers] == [503, 200, 200, 200, 200, 200]
+    assert answers[0].json()["code"] == "database_unavailable"
+
+
 BLOCKS = "SELECT entries FROM postings WHERE term = 'kettl' ORDER BY block"
 
 
