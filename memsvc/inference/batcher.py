@@ -125,7 +125,7 @@ class EncoderBatcher:
         return vector
 
     async def encode_documents(self, texts: Sequence[str], *, within_s: float | None = None) -> Vectors:
-        """Unit vectors, `float32[n, d]`, in the order given; rows of NaN for what was not done `within_s` seconds.
+        """Unit vectors, `float32[n, d]`, in the order given; NaN for rows not done within `within_s`.
 
         Raises `ValueError` for a text over the encoder's limit, `BusyError` when too many texts wait, and
         `EncoderUnavailableError` when a batch with one of them failed.
