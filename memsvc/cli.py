@@ -6,7 +6,7 @@ import typer
 from typer.core import TyperGroup
 
 import memsvc
-from memsvc.commands import demo, keys, memories, processes, recall
+from memsvc.commands import core, demo, importing, keys, lifecycle, memories, processes, recall, tensors
 from memsvc.errors import MemsvcError
 
 
@@ -41,12 +41,24 @@ app = typer.Typer(
 )
 for run in (processes.serve, processes.worker, processes.migrate, processes.doctor):
     app.command(rich_help_panel="Service")(run)
+app.command(rich_help_panel="Service")(processes.scrub)
 app.add_typer(keys.app, name="keys", rich_help_panel="Service")
 for use in (memories.add, recall.recall, recall.context):
     app.command(rich_help_panel="Memories")(use)
 app.command("list", rich_help_panel="Memories")(memories.list_memories)
 app.command("get", rich_help_panel="Memories")(memories.get)
 app.command("delete", rich_help_panel="Memories")(memories.delete)
+app.command("import", rich_help_panel="Memories")(importing.import_export)
+app.add_typer(core.app, name="core", rich_help_panel="Memories")
+app.add_typer(tensors.app, name="tensors", rich_help_panel="Memories")
+for change in (lifecycle.state, lifecycle.supersede, lifecycle.hold):
+    app.command(rich_help_panel="Lifecycle")(change)
+for look in (lifecycle.history, lifecycle.lineage):
+    app.command(rich_help_panel="Lifecycle")(look)
+app.command(rich_help_panel="Lifecycle")(lifecycle.operations)
+app.command(rich_help_panel="Lifecycle")(lifecycle.undo)
+app.command(rich_help_panel="Lifecycle")(lifecycle.erase)
+app.command(rich_help_panel="Lifecycle")(lifecycle.verify_receipt)
 app.command(rich_help_panel="Try it")(demo.demo)
 
 

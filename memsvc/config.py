@@ -29,6 +29,10 @@ class Settings(BaseSettings):
         default_factory=lambda: Path(platformdirs.user_data_dir("memsvc")),
         description="Where the embedded database and the local key live.",
     )
+    signing_key_file: Path | None = Field(
+        None,
+        description="Ed25519 key that signs erase receipts. Unset: `signing.key` in the data directory.",
+    )
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: Annotated[int, Field(ge=0, le=65535)] = Field(8377, description="Port to listen on; 0 takes a free one.")
     api_key: SecretStr | None = Field(
@@ -60,6 +64,15 @@ class Settings(BaseSettings):
     write_wait_s: float = Field(
         20.0, ge=0, description="Longest that a write waits for its embeddings, in seconds; the rest is made later."
     )
+    blob_url: str | None = Field(
+        None,
+        description="Where tensor blobs are kept, such as s3://bucket/prefix. Unset: files in the data directory.",
+    )
+    blob_endpoint: str | None = Field(
+        None, description="URL of an S3-compatible service; its credentials come from the usual AWS_* variables."
+    )
+    max_blob_bytes: int = Field(2 * 1024**3, ge=1, description="Largest tensor blob, in bytes.")
+    blob_quota_bytes: int = Field(20 * 1024**3, ge=0, description="Most bytes of tensor blobs of one tenant.")
     exact_scan_limit: int = Field(20_000, ge=0, description="Chunks in scope up to which the dense arm scans exactly.")
     pool_size: int = Field(
         8, ge=1, description="Most database connections of one process for recalls, and as many again for the rest."
@@ -89,6 +102,11 @@ class Settings(BaseSettings):
     def local_key_file(self) -> Path:
         """The file that holds the key made at the first local start."""
         return self.data_dir / "local.key"
+
+    @property
+    def signing_key(self) -> Path:
+        """The file that holds the key of erase receipts."""
+        return self.signing_key_file or self.data_dir / "signing.key"
 
 
 def load_settings(**overrides: object) -> Settings:

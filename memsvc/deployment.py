@@ -12,6 +12,7 @@ from memsvc.errors import ConfigurationError
 from memsvc.store import keys
 from memsvc.store.keys import CreatedKey, KeyInfo
 from memsvc.store.migrate import migrate as migrate_database
+from memsvc.store.migrate import scrub as scrub_database
 
 DATABASE = "memsvc"
 LOCAL_TENANT = "default"
@@ -105,3 +106,9 @@ def require_keys(deployment: Deployment, host: str) -> None:
             f"refusing to listen on {host}: there is no API key",
             remedy="Make one with `memsvc keys create`, or listen on 127.0.0.1.",
         )
+
+
+def scrub(settings: Settings) -> None:
+    """Write the tables of these settings' database anew, so that erased rows are in none of their files."""
+    with deploy(settings) as deployment:
+        scrub_database(deployment.owner_url)

@@ -78,6 +78,36 @@ class ConflictError(MemsvcError):
     remedy = "Use another id or Idempotency-Key, or send the same content again."
 
 
+class PreconditionFailedError(MemsvcError):
+    """The record has changed since it was read."""
+
+    status = 412
+    code = "precondition_failed"
+    remedy = "Read it again, apply your change to what it is now, and send the new ETag in If-Match."
+
+
+class FrozenError(MemsvcError):
+    """The memory's state does not allow this."""
+
+    status = 409
+    code = "frozen"
+    remedy = "Change its state first with POST /v1/memories/{id}/state; docs/lifecycle.md lists the transitions."
+
+    @classmethod
+    def of(cls, memory_id: object, state: str, *, field: str = "id") -> "FrozenError":
+        """The refusal to change a memory in that state."""
+        problem = f"memory {memory_id} is {state} and cannot be changed"
+        return cls(problem, fields=(FieldError(field, problem, cls.remedy),))
+
+
+class LegalHoldError(MemsvcError):
+    """A legal hold forbids this."""
+
+    status = 423
+    code = "legal_hold"
+    remedy = "Lift the hold first: PUT /v1/memories/{id}/hold with a key that has the scope `admin`."
+
+
 class TooLargeError(MemsvcError):
     """The request is larger than the service accepts."""
 
@@ -123,3 +153,33 @@ class ConfigurationError(MemsvcError):
 
     code = "configuration"
     remedy = "Correct the setting named in `detail`; docs/configuration.md lists them all."
+
+
+class QuotaExceededError(MemsvcError):
+    """The tenant may not store more bytes."""
+
+    status = 507
+    code = "quota_exceeded"
+    remedy = "Delete activations that are no longer used, or have MEMSVC_BLOB_QUOTA_BYTES raised."
+
+
+class BlobMissingError(MemsvcError):
+    """The blob's record is there, but the blob store does not hold its bytes."""
+
+    code = "blob_missing"
+    remedy = "Upload the same bytes again with PUT /v1/blobs/{sha256}: that repairs it."
+
+
+class BlobCorruptError(MemsvcError):
+    """The blob store's bytes are not those that were stored."""
+
+    code = "blob_corrupt"
+    remedy = "Upload the same bytes again with PUT /v1/blobs/{sha256}: that repairs it."
+
+
+class BlobStoreUnavailableError(MemsvcError):
+    """The blob store does not answer."""
+
+    status = 503
+    code = "blob_store_unavailable"
+    remedy = "Nothing was lost; wait for Retry-After seconds and send the request again."

@@ -13,6 +13,11 @@ SessionId = NewType("SessionId", UUID)
 MemoryId = NewType("MemoryId", UUID)
 OperationId = NewType("OperationId", UUID)
 ReceiptId = NewType("ReceiptId", UUID)
+ErasureId = NewType("ErasureId", UUID)
+GroupId = NewType("GroupId", UUID)
+GrantId = NewType("GrantId", UUID)
+SubscriptionId = NewType("SubscriptionId", UUID)
+WebhookId = NewType("WebhookId", UUID)
 
 
 def new_uuid() -> UUID:

@@ -1,5 +1,6 @@
 """The job queue: the procrastinate app, and the one way to enqueue inside the caller's transaction."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import procrastinate
@@ -9,9 +10,9 @@ from sqlalchemy.engine import URL, make_url
 from memsvc.ids import SpaceId
 from memsvc.store.database import WriteSession
 
-JobName = Literal["embed", "index"]
+JobName = Literal["embed", "index", "deliver", "vacuum"]
 # Higher runs first: what recall waits for, before what only makes it faster.
-PRIORITY: dict[JobName, int] = {"embed": 10, "index": 0}
+PRIORITY: dict[JobName, int] = {"embed": 10, "deliver": 5, "index": 0, "vacuum": -5}
 
 
 def make_app(url: str, *, pool_size: int = 2) -> procrastinate.App:
@@ -47,3 +48,14 @@ async def enqueue(app: procrastinate.App, session: WriteSession, job: JobName, s
             ).defer_async(tenant_id=str(session.tenant_id), space_id=str(space_id))
     except AlreadyEnqueued:
         return
+
+
+async def enqueue_blob_deletion(app: procrastinate.App, session: WriteSession, hashes: Sequence[bytes]) -> None:
+    """Let the bytes of these blobs be deleted once the transaction that took their rows away commits."""
+    if hashes:
+        await app.configure_task(
+            "delete_blobs",
+            lock=f"{session.tenant_id}:blobs",
+            priority=PRIORITY["vacuum"],
+            connection=await session.driver(),
+        ).defer_async(tenant_id=str(session.tenant_id), hashes=[each.hex() for each in hashes])

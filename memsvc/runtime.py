@@ -11,6 +11,8 @@ from memsvc.config import Settings
 from memsvc.inference.batcher import EncoderBatcher
 from memsvc.inference.loading import load_encoder
 from memsvc.ingest.write import Ingest
+from memsvc.lifecycle.blobs import TensorStore, open_tensor_store
+from memsvc.lifecycle.signing import Signer
 from memsvc.queue import make_app
 from memsvc.store.database import Database
 from memsvc.store.encoders import claim_encoder, known_dimensions
@@ -24,6 +26,8 @@ class Runtime:
     database: Database
     queue: procrastinate.App
     ingest: Ingest
+    tensors: TensorStore
+    signer: Signer
 
 
 @asynccontextmanager
@@ -52,4 +56,5 @@ async def open_runtime(settings: Settings, app_url: str) -> AsyncIterator[Runtim
             exact_scan_limit=settings.exact_scan_limit,
             write_wait_s=settings.write_wait_s,
         )
-        yield Runtime(database, queue, ingest)
+        signer = await asyncio.to_thread(Signer.from_file, settings.signing_key)
+        yield Runtime(database, queue, ingest, open_tensor_store(settings, ingest), signer)

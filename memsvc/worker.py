@@ -12,6 +12,8 @@ from memsvc.config import Settings
 from memsvc.consolidation.jobs import register
 from memsvc.deployment import deploy
 from memsvc.ingest.write import Ingest
+from memsvc.lifecycle.blobs import TensorStore
+from memsvc.lifecycle.signing import Signer
 from memsvc.observability import configure_logs
 from memsvc.runtime import open_runtime
 
@@ -25,9 +27,9 @@ STOP_S = 10.0
 
 
 @asynccontextmanager
-async def working(app: procrastinate.App, ingest: Ingest) -> AsyncIterator[None]:
+async def working(app: procrastinate.App, ingest: Ingest, tensors: TensorStore, signer: Signer) -> AsyncIterator[None]:
     """Run jobs for as long as the block; at its end a running job gets `STOP_S` seconds to finish."""
-    register(app, ingest)
+    register(app, ingest, tensors, signer)
     tasks = [
         asyncio.create_task(
             app.run_worker_async(
@@ -71,6 +73,9 @@ async def _run(settings: Settings, app_url: str) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with open_runtime(settings, app_url) as runtime, working(runtime.queue, runtime.ingest):
+    async with (
+        open_runtime(settings, app_url) as runtime,
+        working(runtime.queue, runtime.ingest, runtime.tensors, runtime.signer),
+    ):
         log.info("worker_ready")
         await stop.wait()

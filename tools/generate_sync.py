@@ -1,7 +1,7 @@
-"""Write `memsvc/sdk/_sync.py` from `memsvc/sdk/_async.py`.
+"""Write the synchronous client: `memsvc/sdk/_sync*.py`, each from the `_async*.py` beside it.
 
-`python tools/generate_sync.py` writes the file; with `--check` it only says whether the file is up to date
-(exit status 1 when it is not). Lines that end in `# async only` are left out.
+`python tools/generate_sync.py` writes the files; with `--check` it only says whether they are up to date (exit status 1
+when one is not). Lines that end in `# async only` are left out.
 """
 
 import re
@@ -11,12 +11,10 @@ from pathlib import Path
 
 SDK = Path(__file__).resolve().parent.parent / "memsvc" / "sdk"
 LINT = "# ruff: noqa: UP028 - `yield from` has no asynchronous form"
-HEADER = '"""The synchronous client: generated from `_async.py` by `tools/generate_sync.py`; change that file."""'
+HEADER = '"""Synchronous: generated from `{source}` by `tools/generate_sync.py`; change that file."""'
 RENAMED = {
-    "AsyncMemoryClient": "MemoryClient",
-    "AsyncClient": "Client",
-    "AsyncBaseTransport": "BaseTransport",
-    "AsyncIterator": "Iterator",
+    "aiter_bytes": "iter_bytes",
+    "aread": "read",
     "__aenter__": "__enter__",
     "__aexit__": "__exit__",
     "aclose": "close",
@@ -26,13 +24,15 @@ RENAMED = {
 }
 
 
-def synchronous(source: str) -> str:
-    """The source of the synchronous client, laid out by ruff."""
+def synchronous(source: str, name: str) -> str:
+    """The synchronous form of the file `name` with this source, laid out by ruff."""
     lines = [line for line in source.splitlines() if not line.endswith("# async only")]
-    text = "\n".join([LINT, HEADER, *lines[1:], ""])
+    text = "\n".join([LINT, HEADER.format(source=name), *lines[1:], ""])
     text = re.sub(r"\b(async|await) ", "", text).replace("  # noqa: ASYNC109", "")
-    for name, replacement in RENAMED.items():
-        text = re.sub(rf"\b{name}\b", replacement, text)
+    text = re.sub(r"\bAsync([A-Z]\w+)", r"\1", text)
+    text = re.sub(r"\b_async(_\w+)?\b", r"_sync\1", text).replace("`_sync", "`_async", 1)
+    for old, new in RENAMED.items():
+        text = re.sub(rf"\b{old}\b", new, text)
     return _through_ruff(_through_ruff(text, "check", "--select", "I", "--fix", "--quiet"), "format")
 
 
@@ -43,15 +43,17 @@ def _through_ruff(text: str, *arguments: str) -> str:
 
 def main() -> int:
     """Write or check; the exit status."""
-    target = SDK / "_sync.py"
-    generated = synchronous((SDK / "_async.py").read_text(encoding="utf-8"))
-    if "--check" not in sys.argv[1:]:
-        target.write_text(generated, encoding="utf-8")
-        return 0
-    if target.read_text(encoding="utf-8") == generated:
-        return 0
-    sys.stderr.write(f"{target} is not up to date; run python tools/generate_sync.py\n")
-    return 1
+    stale = []
+    for source in sorted(SDK.glob("_async*.py")):
+        target = source.with_name(source.name.replace("_async", "_sync"))
+        generated = synchronous(source.read_text(encoding="utf-8"), source.name)
+        if "--check" not in sys.argv[1:]:
+            target.write_text(generated, encoding="utf-8")
+        elif not target.exists() or target.read_text(encoding="utf-8") != generated:
+            stale.append(target.name)
+    if stale:
+        sys.stderr.write(f"not up to date: {', '.join(stale)}; run python tools/generate_sync.py\n")
+    return 1 if stale else 0
 
 
 if __name__ == "__main__":

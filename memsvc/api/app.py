@@ -3,9 +3,10 @@
 from fastapi import FastAPI
 
 from memsvc import __version__
-from memsvc.api import health, memories, problems, recall
+from memsvc.api import core, erasing, health, lifecycle, memories, problems, recall, tensors
 from memsvc.api.middleware import RequestMiddleware
 from memsvc.api.services import Services
+from memsvc.lifecycle.blobs import open_tensor_store
 from memsvc.wire import Problem
 
 DESCRIPTION = "Long-term memory for AI agents. Every error is RFC 9457 problem details with a remedy."
@@ -20,8 +21,12 @@ def create_app(services: Services) -> FastAPI:
         responses={"default": {"model": Problem, "description": "Problem details"}},
     )
     app.state.services = services
-    for module in (memories, recall, health):
+    app.state.tensors = open_tensor_store(services.settings, services.ingest)
+    for module in (memories, lifecycle, core, erasing, recall, tensors, health):
         app.include_router(module.router)
     problems.install(app)
-    app.add_middleware(RequestMiddleware, max_request_bytes=services.settings.max_request_bytes)
+    settings = services.settings
+    app.add_middleware(
+        RequestMiddleware, max_request_bytes=settings.max_request_bytes, max_blob_bytes=settings.max_blob_bytes
+    )
     return app

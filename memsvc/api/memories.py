@@ -6,31 +6,39 @@ import dataclasses
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 import orjson
 from fastapi import APIRouter, Header, Query, Response
 
 from memsvc.api.auth import Admin, Reader, Writer
-from memsvc.api.services import ServicesDep
+from memsvc.api.etags import IfMatch, expected_version, set_etag
+from memsvc.api.services import Services, ServicesDep
 from memsvc.errors import FieldError, InvalidRequestError, NotFoundError
 from memsvc.ids import MemoryId, ReceiptId
-from memsvc.ingest import change as changes
-from memsvc.ingest.prepare import Limits, check_text, prepare, request_hash, to_utc
+from memsvc.ingest.prepare import UTC_ZONE, Limits, check_text, find_zone, prepare, request_hash, to_utc
+from memsvc.ingest.validity import parse_interval
 from memsvc.ingest.write import WriteOrder, write
-from memsvc.store import maintenance, memories, receipts, spaces, writes
+from memsvc.lifecycle import change as changes
+from memsvc.lifecycle.change import Target
+from memsvc.lifecycle.erase import EraseOrder, erase
+from memsvc.lifecycle.policies import set_policies
+from memsvc.store import access, maintenance, memories, receipts, spaces, writes
+from memsvc.store.access import When
 from memsvc.store.database import ReadSession
 from memsvc.store.memories import ListFilter, Record
 from memsvc.store.receipts import StoredReceipt
 from memsvc.wire import (
+    DeleteMode,
     Kind,
     Memory,
     MemoryPage,
     MemoryPatch,
+    Policies,
     Receipt,
     Role,
     SpaceList,
     SpaceOut,
+    SpacePolicies,
     State,
     Storage,
     WriteRequest,
@@ -39,7 +47,8 @@ from memsvc.wire import (
 )
 
 router = APIRouter(prefix="/v1")
-UTC_ZONE = ZoneInfo("UTC")
+AsOfValid = Annotated[datetime | None, Query(description="What was true then.")]
+AsOfKnown = Annotated[datetime | None, Query(description="What was known then.")]
 NO_SUCH_RECEIPT = "there is no such receipt"
 
 
@@ -90,6 +99,8 @@ async def list_memories(
     name: str | None = None,
     session: str | None = None,
     state: State | None = None,
+    as_of_valid: AsOfValid = None,
+    as_of_known: AsOfKnown = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     cursor: str | None = None,
 ) -> MemoryPage:
@@ -99,8 +110,8 @@ async def list_memories(
         records = await memories.list_records(
             read,
             conditions,
-            principal_id=caller.principal_id,
-            now=services.clock(),
+            caller=caller,
+            when=_when(services, as_of_valid, as_of_known),
             after=None if cursor is None else _decode_cursor(cursor),
             limit=limit + 1,
         )
@@ -112,47 +123,87 @@ async def list_memories(
 
 
 @router.get("/memories/{memory_id}", summary="Get one memory")
-async def get_memory(memory_id: UUID, caller: Reader, services: ServicesDep) -> Memory:
-    """The memory in its current version."""
+async def get_memory(
+    memory_id: UUID,
+    caller: Reader,
+    services: ServicesDep,
+    response: Response,
+    as_of_valid: AsOfValid = None,
+    as_of_known: AsOfKnown = None,
+) -> Memory:
+    """The memory in its current version, or as of another time. The ETag is its version."""
     async with services.database.read(caller.tenant_id) as session:
         record = await memories.get_record(
-            session, MemoryId(memory_id), principal_id=caller.principal_id, now=services.clock()
+            session, MemoryId(memory_id), caller=caller, when=_when(services, as_of_valid, as_of_known)
         )
+    set_etag(response, record.version)
     return to_memory(record)
 
 
 @router.patch("/memories/{memory_id}", summary="Change one memory")
-async def patch_memory(memory_id: UUID, patch: MemoryPatch, caller: Writer, services: ServicesDep) -> Memory:
-    """Apply the fields that are given; the result is a new version."""
+async def patch_memory(
+    memory_id: UUID,
+    patch: MemoryPatch,
+    caller: Writer,
+    services: ServicesDep,
+    response: Response,
+    if_match: IfMatch = None,
+) -> Memory:
+    """Apply the fields that are given; the result is a new version. With If-Match, only to the version it names."""
     now = services.clock()
     change = _to_change(patch, max_bytes=services.settings.max_content_bytes, now=now)
-    return to_memory(await changes.change(services.ingest, caller, MemoryId(memory_id), change, now=now))
+    target = Target(MemoryId(memory_id), expected_version(if_match))
+    record = await changes.edit(services.ingest, caller, target, change, now=now)
+    set_etag(response, record.version)
+    return to_memory(record)
 
 
-@router.delete("/memories/{memory_id}", status_code=204, summary="Delete one memory")
-async def delete_memory(memory_id: UUID, caller: Writer, services: ServicesDep) -> None:
-    """Delete the memory with all its versions."""
-    await changes.delete(services.ingest, caller, MemoryId(memory_id), now=services.clock())
+@router.delete("/memories/{memory_id}", status_code=204, summary="Archive, expire or erase one memory")
+async def delete_memory(
+    memory_id: UUID,
+    caller: Writer,
+    services: ServicesDep,
+    mode: Annotated[DeleteMode, Query(description="archive: reversible; expire: at `at`; erase: for good.")] = "erase",
+    at: Annotated[datetime | None, Query(description="With `expire`: when; by default now.")] = None,
+    if_match: IfMatch = None,
+) -> None:
+    """Take a memory out of recall. `erase` removes it, its versions and what derives from it, and cannot be undone."""
+    now, target = services.clock(), Target(MemoryId(memory_id), expected_version(if_match))
+    if at is not None and mode != "expire":
+        fault = FieldError("at", f"says when to expire, but the mode is {mode}", "Leave it out, or use mode=expire.")
+        raise InvalidRequestError("at cannot be used", fields=(fault,))
+    if mode == "archive":
+        await changes.move(services.ingest, caller, target, "archived", reason=None, now=now)
+    elif mode == "expire":
+        moment = now if at is None else to_utc(at, UTC_ZONE)
+        await changes.expire(services.ingest, caller, target, moment, now=now)
+    else:
+        order = EraseOrder(caller=caller, memories=(target.id,), versions={target.id: target.version}, now=now)
+        await erase(services.ingest, services.signer, order)
 
 
 @router.get("/spaces", summary="List spaces")
 async def list_spaces(caller: Reader, services: ServicesDep) -> SpaceList:
-    """The tenant's spaces and what they hold."""
+    """The spaces that the caller may read, and what they hold."""
     async with services.database.read(caller.tenant_id) as session:
-        found = await spaces.list_spaces(session)
-    return SpaceList(
-        items=[
-            SpaceOut(
-                name=space.name,
-                memories=space.memories,
-                chunks=space.chunks,
-                pending=space.pending,
-                encoder=space.encoder,
-                created_at=space.created_at,
-            )
-            for space in found
-        ]
-    )
+        found = await spaces.list_spaces(session, caller)
+    return SpaceList(items=[_space(space) for space in found])
+
+
+@router.get("/spaces/{name}", summary="Get one space")
+async def get_space(name: str, caller: Reader, services: ServicesDep) -> SpaceOut:
+    """What a space holds, whose it is, and its policies."""
+    async with services.database.read(caller.tenant_id) as session:
+        await access.require(session, caller, name, "read")
+        return _space((await spaces.list_spaces(session, caller, [name]))[0])
+
+
+@router.put("/spaces/{name}", summary="Set a space's policies")
+async def set_space(name: str, request: SpacePolicies, caller: Writer, services: ServicesDep) -> SpaceOut:
+    """Make the space when it is new; retention applies at once, to what is stored already too."""
+    await set_policies(services.ingest, caller, name, request)
+    async with services.database.read(caller.tenant_id) as session:
+        return _space((await spaces.list_spaces(session, caller, [name]))[0])
 
 
 @router.get("/admin/storage", summary="Bytes on disk")
@@ -161,6 +212,16 @@ async def storage(caller: Admin, services: ServicesDep) -> Storage:
     async with services.database.read(caller.tenant_id) as session:
         size, count = await maintenance.storage(session)
     return Storage(bytes=size, memories=count)
+
+
+def _space(space: spaces.SpaceSummary) -> SpaceOut:
+    values: dict[str, Any] = {name: getattr(space, name) for name in SpaceOut.model_fields}
+    return SpaceOut.model_construct(**values | {"policies": Policies.model_validate(space.policies)})
+
+
+def _when(services: Services, valid_at: datetime | None, known_at: datetime | None) -> When:
+    valid_at, known_at = (None if moment is None else to_utc(moment, UTC_ZONE) for moment in (valid_at, known_at))
+    return When(services.clock(), valid_at, known_at)
 
 
 def to_memory(record: Record) -> Memory:
@@ -197,29 +258,39 @@ async def _write_response(session: ReadSession, receipt: StoredReceipt) -> Write
     )
 
 
+# Fields that have a value always.
+_NEVER_NULL = ("content", "importance", "metadata", "visibility", "sensitivity", "trust")
+_ABOUT_THE_REQUEST = {"reason", "timezone"}
+
+
 def _to_change(patch: MemoryPatch, *, max_bytes: int, now: datetime) -> changes.Change:
     faults: list[FieldError] = []
-    given = patch.model_fields_set
+    given = patch.model_fields_set - _ABOUT_THE_REQUEST
     if not given:
         faults.append(FieldError("body", "changes nothing", "Send at least one field to change."))
     faults.extend(
         FieldError(name, "is null", "Leave the field out to keep it; it cannot be removed.")
-        for name in sorted(given & {"content", "importance", "metadata"})
+        for name in sorted(given.intersection(_NEVER_NULL))
         if getattr(patch, name) is None
     )
     if patch.content is not None:
         check_text("content", patch.content, faults, max_bytes=max_bytes)
-    header: dict[str, object] = {name: getattr(patch, name) for name in given & {"importance", "metadata"}}
+    zone = find_zone(patch.timezone, "timezone", faults)
+    header: dict[str, object] = {name: getattr(patch, name) for name in given.intersection(_NEVER_NULL) - {"content"}}
     for name, column in (("timestamp", "occurred_at"), ("expires_at", "expires_at")):
         if name in given:
             moment: datetime | None = getattr(patch, name)
-            header[column] = None if moment is None else to_utc(moment, UTC_ZONE)
+            header[column] = None if moment is None else to_utc(moment, zone)
+    bounds = parse_interval(patch.valid_from, patch.valid_to, zone, path="", faults=faults)
+    for name, bound in zip(("valid_from", "valid_to"), bounds, strict=True):
+        if name in given:
+            header[name], header[f"{name}_precision"] = bound or (None, None)
     expires_at = header.get("expires_at")
     if isinstance(expires_at, datetime) and expires_at <= now:
         faults.append(FieldError("expires_at", "has passed", "Send a moment in the future; DELETE removes it now."))
     if faults:
         raise InvalidRequestError(f"{len(faults)} field(s) cannot be used", fields=tuple(faults))
-    return changes.Change(patch.content, header)
+    return changes.Change(patch.content, header, patch.reason)
 
 
 def _encode_cursor(record: Record) -> str:

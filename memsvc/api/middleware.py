@@ -31,9 +31,10 @@ class _BodyTooLargeError(Exception):
 class RequestMiddleware:
     """Pure ASGI: it adds microseconds, and streams nothing through itself."""
 
-    def __init__(self, app: ASGIApp, *, max_request_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, *, max_request_bytes: int, max_blob_bytes: int) -> None:
         self._app = app
-        self._limit = max_request_bytes
+        self._max_request_bytes = max_request_bytes
+        self._max_blob_bytes = max_blob_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -47,12 +48,15 @@ class RequestMiddleware:
         status = HTTPStatus.INTERNAL_SERVER_ERROR.value
         responded = False
         received = 0
+        # A blob is streamed to disk, every other body is held in memory.
+        blob = scope["method"] == "PUT" and scope["path"].startswith("/v1/blobs/")
+        limit = self._max_blob_bytes if blob else self._max_request_bytes
 
         async def counted() -> Message:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > self._limit:
+            if received > limit:
                 raise _BodyTooLargeError
             return message
 
@@ -65,14 +69,17 @@ class RequestMiddleware:
 
         IN_FLIGHT.inc()
         try:
-            if int(headers.get(b"content-length", b"0") or 0) > self._limit:
+            if int(headers.get(b"content-length", b"0") or 0) > limit:
                 raise _BodyTooLargeError  # noqa: TRY301 - one answer for both ways to be too large
             await self._app(scope, counted, stamped)
         except _BodyTooLargeError:
-            error: MemsvcError = TooLargeError(f"the request body is larger than {self._limit} bytes")
+            error: MemsvcError = TooLargeError(f"the request body is larger than {limit} bytes")
             await problem_response(error, request_id)(scope, receive, stamped)
-        except Exception:
-            log.exception("request_failed")
+        except Exception as error:
+            if responded and isinstance(error.__cause__, MemsvcError):  # a stream that must not be taken for whole
+                log.error("response_broken_off", code=error.__cause__.code)  # noqa: TRY400 - it says enough
+            else:
+                log.exception("request_failed")
             if not responded:
                 await problem_response(MemsvcError(), request_id)(scope, receive, stamped)
         finally:

@@ -11,17 +11,19 @@ from memsvc.errors import FieldError, InvalidRequestError
 from memsvc.ingest.prepare import check_text, find_zone, to_utc
 from memsvc.retrieval.context import compose
 from memsvc.retrieval.recall import RecallPlan
+from memsvc.store import core
 from memsvc.store.keys import Caller
+from memsvc.store.memories import Record
 from memsvc.store.search import Beside
 from memsvc.wire import (
     Citation,
     ContextRequest,
     ContextResponse,
     Neighbour,
-    Reason,
     RecallRequest,
     RecallResponse,
     RecallResult,
+    StageReason,
 )
 
 router = APIRouter(prefix="/v1")
@@ -41,7 +43,7 @@ async def recall(request: RecallRequest, caller: Reader, services: ServicesDep) 
             snippet_end=hit.end,
             tokens=hit.tokens,
             matched_terms=list(hit.matched_terms),
-            reasons=[Reason.model_construct(**asdict(reason)) for reason in hit.reasons],
+            reasons=[StageReason.model_construct(**asdict(reason)) for reason in hit.reasons],
             neighbours=[_neighbour(turn) for turn in hit.neighbours],
         )
         for hit in recalled.hits
@@ -64,7 +66,12 @@ async def context(request: ContextRequest, caller: Reader, services: ServicesDep
     plan = _plan(request, caller, services)
     # The block applies the budget itself: its headings and citations count too.
     recalled = await services.recaller.recall(replace(plan, token_budget=None))
-    block = compose(recalled.hits, budget=plan.token_budget, zone=plan.zone)
+    sections: list[Record] = []
+    async with services.database.read(caller.tenant_id) as session:
+        for space in plan.spaces:
+            sections += await core.list_sections(session, space, caller=caller, when=plan.when)
+    hits = [hit for hit in recalled.hits if hit.record.kind != "core"]  # what the block begins with is not said twice
+    block = compose(hits, sections, budget=plan.token_budget, zone=plan.zone)
     return ContextResponse(
         text=block.text,
         citations=[
@@ -72,6 +79,7 @@ async def context(request: ContextRequest, caller: Reader, services: ServicesDep
             for ref, hit in enumerate(block.hits, start=1)
         ],
         tokens=block.tokens,
+        core=[section.name or "" for section in sections],
         degraded=bool(recalled.notes),
         notes=list(recalled.notes),
     )
@@ -100,7 +108,9 @@ def _plan(request: RecallRequest, caller: Caller, services: Services) -> RecallP
         clock=clock,
         asked_at=clock if request.now is None else to_utc(request.now, zone),
         zone=zone,
-        as_of=None if request.as_of is None else to_utc(request.as_of, zone),
+        valid_at=None if request.as_of_valid is None else to_utc(request.as_of_valid, zone),
+        known_at=None if request.as_of_known is None else to_utc(request.as_of_known, zone),
+        include_superseded=request.include_superseded,
         kinds=None if filters.kinds is None else tuple(filters.kinds),
         roles=None if filters.roles is None else tuple(filters.roles),
         names=None if filters.names is None else tuple(filters.names),

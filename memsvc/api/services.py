@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 from memsvc.api.auth import Authenticator
 from memsvc.config import Settings
 from memsvc.ingest.write import Ingest
+from memsvc.lifecycle.signing import Signer
 from memsvc.retrieval.recall import Recaller
 from memsvc.store.database import Database
 
@@ -26,6 +27,7 @@ class Services:
     authenticator: Authenticator
     ingest: Ingest
     recaller: Recaller
+    signer: Signer
 
 
 async def get_services(request: Request) -> Services:

@@ -1,6 +1,6 @@
 """Commands that store, list, show and delete memories."""
 
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 from uuid import UUID
 
 import typer
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 WRITE_TIMEOUT_S = 300.0  # a batch of long texts on a small machine embeds slowly
 ROW_CHARACTERS = 120
+DONE = {"archive": "Archived", "expire": "Expired", "erase": "Erased"}
 
 
 def add(
@@ -102,14 +103,17 @@ def list_memories(
 
 
 def get(
-    memory_id: Annotated[UUID, typer.Argument(metavar="ID", help="The memory's id.")], as_json: JsonOption = False
+    memory_id: Annotated[UUID, typer.Argument(metavar="ID", help="The memory's id.")],
+    as_of_valid: Annotated[str | None, typer.Option(help="As it was true then (ISO 8601).")] = None,
+    as_of_known: Annotated[str | None, typer.Option(help="As it was known then (ISO 8601).")] = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Show one memory."""
+    """Show one memory, as it is or was."""
     from rich.table import Table
     from rich.text import Text
 
     with connect() as client:
-        memory = client.get(memory_id)
+        memory = client.get(memory_id, as_of_valid=as_of_valid, as_of_known=as_of_known)
     if as_json:
         print_json(memory)
         return
@@ -123,12 +127,18 @@ def get(
 
 
 def delete(
-    memory_id: Annotated[UUID, typer.Argument(metavar="ID", help="The memory's id.")], as_json: JsonOption = False
+    memory_id: Annotated[UUID, typer.Argument(metavar="ID", help="The memory's id.")],
+    mode: Annotated[
+        Literal["archive", "expire", "erase"],
+        typer.Option(help="archive: reversible; expire: now or --at; erase: for good."),
+    ] = "erase",
+    at: Annotated[str | None, typer.Option(help="With --mode expire: when (ISO 8601).")] = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Delete one memory."""
+    """Archive, expire or erase one memory."""
     with connect() as client:
-        client.delete(memory_id)
-    typer.echo(f'{{"deleted": "{memory_id}"}}' if as_json else f"Deleted {memory_id}.")
+        client.delete(memory_id, mode=mode, at=at)
+    typer.echo(f'{{"deleted": "{memory_id}", "mode": "{mode}"}}' if as_json else f"{DONE[mode]} {memory_id}.")
 
 
 def _add_file(file: str, defaults: "Defaults", options: "WriteOptions", key: str | None, *, as_json: bool) -> None:

@@ -63,3 +63,12 @@ def doctor() -> None:
     console().print(table)
     if not all(check.ok for check in checks):
         raise typer.Exit(1)
+
+
+def scrub() -> None:
+    """Write the tables anew, so that what was erased is in none of their files. Each is locked while it is copied."""
+    from memsvc.config import load_settings
+    from memsvc.deployment import scrub as scrub_database
+
+    scrub_database(load_settings())
+    typer.echo("The tables hold what they say, and nothing else.")

@@ -24,6 +24,9 @@ def recall(
     k: Annotated[int, typer.Option("--k", "-k", min=1, help="Most memories to show.")] = 10,
     explain: Annotated[bool, typer.Option("--explain", help="Show each stage's part in the score.")] = False,
     recipe: Annotated[Literal["balanced", "fast"], typer.Option(help="The plan of the search.")] = "balanced",
+    as_of_valid: Annotated[str | None, typer.Option(help="What was true then (ISO 8601).")] = None,
+    as_of_known: Annotated[str | None, typer.Option(help="What was known then (ISO 8601).")] = None,
+    superseded: Annotated[bool, typer.Option("--superseded", help="Also what was superseded.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Find the memories that bear on a question, best first."""
@@ -31,7 +34,16 @@ def recall(
     from rich.text import Text
 
     with connect() as client:
-        answer = client.recall(query, spaces=space or ["default"], k=k, explain=explain, recipe=recipe)
+        answer = client.recall(
+            query,
+            spaces=space or ["default"],
+            k=k,
+            explain=explain,
+            recipe=recipe,
+            as_of_valid=as_of_valid,
+            as_of_known=as_of_known,
+            include_superseded=superseded,
+        )
     if as_json:
         print_json(answer)
         return

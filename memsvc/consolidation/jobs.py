@@ -1,5 +1,6 @@
 """Background jobs. No transaction is open while a model runs; a job that dies is run again and doubles nothing."""
 
+from datetime import UTC, datetime
 from uuid import UUID
 
 import procrastinate
@@ -7,9 +8,17 @@ import structlog
 from procrastinate import BaseRetryStrategy, RetryDecision
 from procrastinate.jobs import Job
 
-from memsvc.errors import BusyError, DatabaseUnavailableError, EncoderUnavailableError
+from memsvc.consolidation.sweep import sweep_expired
+from memsvc.errors import (
+    BlobStoreUnavailableError,
+    BusyError,
+    DatabaseUnavailableError,
+    EncoderUnavailableError,
+)
 from memsvc.ids import SpaceId, TenantId
 from memsvc.ingest.write import Ingest
+from memsvc.lifecycle.blobs import TensorStore, delete_released, sweep_all
+from memsvc.lifecycle.signing import Signer
 from memsvc.store import maintenance
 from memsvc.store.postings import compact_postings
 from memsvc.text.analysis import document_text
@@ -19,7 +28,9 @@ log = structlog.get_logger(__name__)
 EMBED_CHUNKS = 512
 INDEX_CHUNKS = 1000
 LONGEST_WAIT_S = 60
-PASSING = (EncoderUnavailableError, BusyError, DatabaseUnavailableError)
+PASSING = (EncoderUnavailableError, BusyError, DatabaseUnavailableError, BlobStoreUnavailableError)
+SWEEP_AT = "*/5 * * * *"
+SWEEP_BLOBS_AT = "17 * * * *"
 
 
 class RetryPassing(BaseRetryStrategy):
@@ -32,7 +43,7 @@ class RetryPassing(BaseRetryStrategy):
         return RetryDecision(retry_in={"seconds": min(2 ** min(job.attempts, 10), LONGEST_WAIT_S)})
 
 
-def register(app: procrastinate.App, ingest: Ingest) -> None:
+def register(app: procrastinate.App, ingest: Ingest, tensors: TensorStore, signer: Signer) -> None:
     """Give `app` its tasks."""
 
     @app.task(name="embed", retry=RetryPassing())
@@ -42,6 +53,24 @@ def register(app: procrastinate.App, ingest: Ingest) -> None:
     @app.task(name="index", retry=RetryPassing())
     async def index(*, tenant_id: str, space_id: str) -> None:
         await index_space(ingest, TenantId(UUID(tenant_id)), SpaceId(UUID(space_id)))
+
+    @app.task(name="vacuum", retry=RetryPassing())
+    async def vacuum(*, tenant_id: str, space_id: str) -> None:  # noqa: ARG001 - the tables are everybody's
+        await ingest.database.vacuum()
+
+    @app.periodic(cron=SWEEP_AT)
+    @app.task(name="sweep", retry=RetryPassing(), lock="sweep", queueing_lock="sweep")
+    async def sweep(timestamp: int) -> None:
+        await sweep_expired(ingest, signer, now=datetime.fromtimestamp(timestamp, UTC))
+
+    @app.task(name="delete_blobs", retry=RetryPassing())
+    async def delete_blobs(*, tenant_id: str, hashes: list[str]) -> None:
+        await delete_released(tensors, TenantId(UUID(tenant_id)), [bytes.fromhex(each) for each in hashes])
+
+    @app.periodic(cron=SWEEP_BLOBS_AT)
+    @app.task(name="sweep_blobs", retry=RetryPassing(), lock="sweep_blobs", queueing_lock="sweep_blobs")
+    async def sweep_blobs(timestamp: int) -> None:
+        await sweep_all(tensors, now=datetime.fromtimestamp(timestamp, UTC))
 
 
 async def embed_pending(ingest: Ingest, tenant_id: TenantId, space_id: SpaceId) -> int:

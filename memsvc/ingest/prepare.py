@@ -12,7 +12,10 @@ from pydantic import JsonValue
 
 from memsvc.errors import FieldError, InvalidRequestError
 from memsvc.ids import MemoryId, new_uuid
+from memsvc.ingest.validity import Precision, parse_interval
 from memsvc.wire import Header, MessageIn, TextIn, WriteRequest
+
+UTC_ZONE = ZoneInfo("UTC")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,11 @@ class Item:
     sensitivity: str
     expires_at: datetime | None
     metadata: dict[str, JsonValue]
+    visibility: str
+    valid_from: tuple[datetime, Precision] | None
+    valid_to: tuple[datetime, Precision] | None
+    derived_from: tuple[MemoryId, ...]
+    supersedes: tuple[MemoryId, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +139,7 @@ def _prepare_item(
     expires_at = None if item.expires_at is None else to_utc(item.expires_at, zone)
     if expires_at is not None and expires_at <= now:
         faults.append(FieldError(f"{path}.expires_at", "has passed", "Send a moment in the future, or leave it out."))
+    valid_from, valid_to = parse_interval(item.valid_from, item.valid_to, zone, path=path, faults=faults)
     is_message = isinstance(item, MessageIn)
     kind = "turn" if isinstance(item, MessageIn) else item.kind
     role = item.role if isinstance(item, MessageIn) else None
@@ -158,6 +167,11 @@ def _prepare_item(
         sensitivity=item.sensitivity,
         expires_at=expires_at,
         metadata=dict(item.metadata),
+        visibility=item.visibility,
+        valid_from=valid_from,
+        valid_to=valid_to,
+        derived_from=tuple(MemoryId(source) for source in dict.fromkeys(item.derived_from)),
+        supersedes=tuple(MemoryId(old) for old in dict.fromkeys(item.supersedes)),
     )
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from memsvc.retrieval.recall import Hit
+from memsvc.store.memories import Record
 from memsvc.text.tokens import estimate_tokens
 
 EPOCH = datetime.min.replace(tzinfo=UTC)
@@ -20,20 +21,22 @@ class Block:
     tokens: int
 
 
-def compose(hits: Sequence[Hit], *, budget: int | None, zone: ZoneInfo) -> Block:
-    """The best hits that fit `budget` tokens, headings and citations included, then ordered by time.
+def compose(hits: Sequence[Hit], core: Sequence[Record], *, budget: int | None, zone: ZoneInfo) -> Block:
+    """The core memory, then the best hits that still fit `budget` tokens, ordered by time; headings count too.
 
-    A hit is taken whole or not at all: half a memory can say the opposite of the whole one.
+    A hit is taken whole or not at all: half a memory can say the opposite of the whole one. The core memory is always
+    there, also where it passes the budget by itself.
     """
     chosen: list[Hit] = []
-    tokens = 0
+    first = "\n".join(f"## Core: {section.name}\n{section.content}" for section in core)
+    tokens = estimate_tokens(first + "\n\n") if first else 0
     for hit in hits:
         cost = estimate_tokens(_line(len(hits), hit, zone) + "\n\n" + _heading(hit, zone) + "\n")
         if budget is None or tokens + cost <= budget:
             chosen.append(hit)
             tokens += cost
     chosen.sort(key=_when)
-    text = _render(chosen, zone)
+    text = "\n\n".join(part for part in (first, _render(chosen, zone)) if part)
     return Block(text, tuple(chosen), estimate_tokens(text))
 
 

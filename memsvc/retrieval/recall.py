@@ -28,6 +28,7 @@ from memsvc.retrieval.query import QueryReading, matched_terms, read_query
 from memsvc.retrieval.rank import Shortlist, first_stage, second_stage, select
 from memsvc.retrieval.recipes import RECIPES, Recipe
 from memsvc.store import search
+from memsvc.store.access import When
 from memsvc.store.database import Database, PipelinedSession
 from memsvc.store.keys import Caller
 from memsvc.store.memories import Record
@@ -65,7 +66,9 @@ class RecallPlan:
     clock: datetime
     asked_at: datetime
     zone: ZoneInfo
-    as_of: datetime | None = None
+    valid_at: datetime | None = None
+    known_at: datetime | None = None
+    include_superseded: bool = False
     kinds: tuple[str, ...] | None = None
     roles: tuple[str, ...] | None = None
     names: tuple[str, ...] | None = None
@@ -73,6 +76,11 @@ class RecallPlan:
     metadata: Mapping[str, Any] | None = None
     occurred_from: datetime | None = None
     occurred_to: datetime | None = None
+
+    @property
+    def when(self) -> When:
+        """The moment of the request, and of what it asks."""
+        return When(self.clock, self.valid_at, self.known_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,9 +235,9 @@ def _join_postings(postings: Sequence[Mapping[str, NDArray[Any]]]) -> Mapping[st
 
 def _scope(plan: RecallPlan) -> Scope:
     return Scope(
-        principal_id=plan.caller.principal_id,
-        now=plan.clock,
-        as_of=plan.as_of,
+        caller=plan.caller,
+        when=plan.when,
+        include_superseded=plan.include_superseded,
         kinds=plan.kinds,
         roles=plan.roles,
         names=plan.names,

@@ -1,7 +1,7 @@
 """The asynchronous client. The synchronous one is generated from this file by `tools/generate_sync.py`."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from time import monotonic
 from types import TracebackType
 from typing import Self, TypeVar, Unpack
@@ -10,6 +10,9 @@ from uuid import UUID
 import httpx
 
 from memsvc.sdk import requests, retry
+from memsvc.sdk._async_core import AsyncCore
+from memsvc.sdk._async_lifecycle import AsyncLifecycle
+from memsvc.sdk._async_tensors import AsyncTensors
 from memsvc.sdk.bulk import BulkResult, ItemLike, Tally, cut, send_concurrently
 from memsvc.sdk.connection import resolve
 from memsvc.sdk.errors import TimedOut
@@ -17,6 +20,7 @@ from memsvc.sdk.requests import (
     Call,
     ListOptions,
     MessageLike,
+    Moment,
     PatchFields,
     RecallOptions,
     TextLike,
@@ -25,13 +29,16 @@ from memsvc.sdk.requests import (
 from memsvc.wire import (
     ContextRequest,
     ContextResponse,
+    DeleteMode,
     Health,
     Memory,
     MemoryPage,
+    Policies,
     RecallRequest,
     RecallResponse,
     Receipt,
     SpaceList,
+    SpaceOut,
     WriteResponse,
 )
 
@@ -45,6 +52,8 @@ class AsyncMemoryClient:
     this machine, the file `local.key` in MEMSVC_DATA_DIR (or the user's data directory). `timeout`: seconds for
     each phase of one try, None for no limit. `retries`: further tries after a broken connection, a timeout, 429,
     502, 503 or 504; every write carries an Idempotency-Key, so none of them stores anything twice.
+
+    `lifecycle`, `core` and `tensors` hold the methods of those parts of the API.
 
     All methods raise `MemsvcClientError`: an `ApiError` when the service refused, else `ConnectionFailed` or
     `TimedOut`.
@@ -69,6 +78,9 @@ class AsyncMemoryClient:
             transport=transport,
             trust_env=not connection.local,  # HTTP_PROXY cannot reach a service on this machine's loopback
         )
+        self.lifecycle = AsyncLifecycle(self._send)
+        self.core = AsyncCore(self._send)
+        self.tensors = AsyncTensors(self._send, self._http, retries=retries)
 
     async def add(
         self,
@@ -114,8 +126,9 @@ class AsyncMemoryClient:
     async def recall(self, query: str, **options: Unpack[RecallOptions]) -> RecallResponse:
         """The memories that bear on `query`, best first.
 
-        Options, all with the service's defaults: `space` or `spaces`, `k`, `filters` (`Filters` or a dict), `as_of`,
-        `now`, `timezone`, `recipe` ("fast" or "balanced"), `token_budget`, `explain`.
+        Options, all with the service's defaults: `space` or `spaces`, `k`, `filters` (`Filters` or a dict),
+        `as_of_valid`, `as_of_known`, `include_superseded`, `now`, `timezone`, `recipe` ("fast" or "balanced"),
+        `token_budget`, `explain`.
         """
         return await self._send(requests.ask("/v1/recall", RecallRequest, query, options, RecallResponse))
 
@@ -123,15 +136,15 @@ class AsyncMemoryClient:
         """A time-ordered, cited block for a prompt, within `token_budget`; the options are those of `recall`."""
         return await self._send(requests.ask("/v1/context", ContextRequest, query, options, ContextResponse))
 
-    async def get(self, memory_id: UUID | str) -> Memory:
-        """One memory in its current version."""
-        return await self._send(requests.memory(memory_id))
+    async def get(self, memory_id: UUID | str, *, as_of_valid: Moment = None, as_of_known: Moment = None) -> Memory:
+        """One memory in its current version, or as it was true, or known, at another time."""
+        return await self._send(requests.memory(memory_id, valid=as_of_valid, known=as_of_known))
 
     async def list(self, **options: Unpack[ListOptions]) -> MemoryPage:
         """One page of memories.
 
-        Options: `space`, `kind`, `role`, `session`, `state`, `name`, `limit` (page size) and `cursor`, the
-        `next_cursor` of the page before.
+        Options: `space`, `kind`, `role`, `session`, `state`, `name`, `as_of_valid`, `as_of_known`, `limit` (page
+        size) and `cursor`, the `next_cursor` of the page before.
         """
         return await self._send(requests.list_page(options))
 
@@ -145,13 +158,25 @@ class AsyncMemoryClient:
                 return
             options["cursor"] = page.next_cursor
 
-    async def update(self, memory_id: UUID | str, **patch: Unpack[PatchFields]) -> Memory:
-        """Change `content`, `importance`, `metadata`, `timestamp` or `expires_at`; what is left out stays."""
-        return await self._send(requests.patch(memory_id, patch))
+    async def update(
+        self, memory_id: UUID | str, *, version: int | None = None, **patch: Unpack[PatchFields]
+    ) -> Memory:
+        """Change the given fields; what is left out stays, and the version before stays in the history.
 
-    async def delete(self, memory_id: UUID | str) -> None:
-        """Delete one memory."""
-        await self._send(requests.delete(memory_id))
+        With the `version` that was read, `PreconditionFailed` is raised when it is no longer the current one.
+        """
+        return await self._send(requests.patch(memory_id, patch, version))
+
+    async def delete(
+        self,
+        memory_id: UUID | str,
+        *,
+        mode: DeleteMode = "erase",
+        at: Moment = None,
+        version: int | None = None,
+    ) -> None:
+        """Take one memory out of recall: "archive" it, let it "expire" (at a time), or "erase" it for good."""
+        await self._send(requests.delete(memory_id, mode, at, version))
 
     async def receipt(self, receipt_id: UUID | str) -> Receipt:
         """How far a write has come."""
@@ -175,8 +200,18 @@ class AsyncMemoryClient:
             pause = min(1.0, pause * 2)
 
     async def spaces(self) -> SpaceList:
-        """The tenant's spaces and what they hold."""
+        """The spaces that this key may read, and what they hold."""
         return await self._send(requests.fetch("/v1/spaces", SpaceList))
+
+    async def set_space(
+        self,
+        name: str,
+        *,
+        restricted: bool = False,
+        policies: Policies | Mapping[str, object] | None = None,
+    ) -> SpaceOut:
+        """Set a space's policies; a restricted one is its owner's, and theirs to whom it is granted. Made when new."""
+        return await self._send(requests.put_space(name, {"open": not restricted, "policies": policies or {}}))
 
     async def health(self) -> Health:
         """Whether the process answers; needs no key."""

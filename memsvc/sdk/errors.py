@@ -97,6 +97,14 @@ class Conflict(ApiError):
     """The request contradicts what is stored."""
 
 
+class PreconditionFailed(ApiError):
+    """The memory has changed since the version that was given was read."""
+
+
+class LegalHold(ApiError):
+    """A legal hold forbids it."""
+
+
 class TooLarge(ApiError):
     """The request is larger than the service accepts."""
 
@@ -116,7 +124,9 @@ _BY_STATUS: dict[int, type[ApiError]] = {
     403: Forbidden,
     404: NotFound,
     409: Conflict,
+    412: PreconditionFailed,
     413: TooLarge,
+    423: LegalHold,
     429: Busy,
     502: Unavailable,
     503: Unavailable,

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Generic, Literal, TypedDict, TypeVar
+from typing import Generic, Literal, TypedDict, TypeVar, Unpack
+from urllib.parse import quote
 from uuid import UUID, uuid4
 
 import httpx
@@ -11,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from memsvc.sdk.errors import error_from_response, invalid_request, unexpected_body
 from memsvc.wire import (
+    DeleteMode,
     Filters,
     Health,
     Kind,
@@ -22,8 +24,12 @@ from memsvc.wire import (
     RecallRequest,
     Receipt,
     Role,
+    Sensitivity,
+    SpaceOut,
+    SpacePolicies,
     State,
     TextIn,
+    Visibility,
     WriteRequest,
     WriteResponse,
 )
@@ -34,6 +40,7 @@ Answer = TypeVar("Answer")
 ModelT = TypeVar("ModelT", bound=BaseModel)
 MessageLike = MessageIn | Mapping[str, object]
 TextLike = TextIn | Mapping[str, object] | str
+Moment = datetime | str | None
 
 
 class WriteOptions(TypedDict, total=False):
@@ -52,7 +59,9 @@ class RecallOptions(TypedDict, total=False):
     spaces: Sequence[str]
     k: int
     filters: Filters | Mapping[str, object]
-    as_of: datetime | str | None
+    as_of_valid: datetime | str | None
+    as_of_known: datetime | str | None
+    include_superseded: bool
     now: datetime | str | None
     timezone: str
     recipe: Literal["fast", "balanced"]
@@ -69,6 +78,8 @@ class ListOptions(TypedDict, total=False):
     session: str | None
     state: State | None
     name: str | None
+    as_of_valid: datetime | str | None
+    as_of_known: datetime | str | None
     limit: int | None
     cursor: str | None
 
@@ -81,18 +92,34 @@ class PatchFields(TypedDict, total=False):
     metadata: Metadata | None
     timestamp: datetime | str | None
     expires_at: datetime | str | None
+    valid_from: str | None
+    valid_to: str | None
+    visibility: Visibility
+    sensitivity: Sensitivity
+    trust: float
+    timezone: str
+    reason: str | None
+
+
+class Sending(TypedDict, total=False):
+    """How a `Call` is sent."""
+
+    params: Mapping[str, str]
+    version: int | None
+    retried: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[Answer]):
     """One request, ready to send any number of times."""
 
-    method: Literal["GET", "POST", "PATCH", "DELETE"]
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
     path: str
     read: Callable[[httpx.Response], Answer]
     body: bytes | None = None
     params: Mapping[str, str] = field(default_factory=dict)
     idempotency_key: str | None = None
+    version: int | None = None
     retried: bool = True
 
     def headers(self) -> dict[str, str]:
@@ -100,6 +127,8 @@ class Call(Generic[Answer]):
         headers = {"Content-Type": "application/json"} if self.body is not None else {}
         if self.idempotency_key:
             headers["Idempotency-Key"] = self.idempotency_key
+        if self.version is not None:
+            headers["If-Match"] = f'"{self.version}"'
         return headers
 
 
@@ -145,34 +174,57 @@ def list_page(options: ListOptions) -> Call[MemoryPage]:
     unknown = sorted(options.keys() - ListOptions.__annotations__.keys())
     if unknown:
         raise TypeError(f"list() has no parameter {', '.join(unknown)}")
-    params = {name: str(value) for name, value in options.items() if value is not None}
-    return Call("GET", "/v1/memories", _reader(MemoryPage), params=params)
+    return Call("GET", "/v1/memories", _reader(MemoryPage), params=parameters(options))
 
 
-def memory(memory_id: UUID | str) -> Call[Memory]:
+def memory(memory_id: UUID | str, *, valid: Moment, known: Moment) -> Call[Memory]:
     """`GET /v1/memories/{id}`."""
-    return Call("GET", _memory_path(memory_id), _reader(Memory))
+    params = parameters({"as_of_valid": valid, "as_of_known": known})
+    return Call("GET", memory_path(memory_id), _reader(Memory), params=params)
 
 
-def patch(memory_id: UUID | str, fields: PatchFields) -> Call[Memory]:
-    """`PATCH /v1/memories/{id}` with the given fields alone."""
+def patch(memory_id: UUID | str, fields: PatchFields, version: int | None) -> Call[Memory]:
+    """`PATCH /v1/memories/{id}` with the given fields alone; with a version not retried, as success refuses it."""
     body = _json(validated(MemoryPatch, {**fields}))
-    return Call("PATCH", _memory_path(memory_id), _reader(Memory), body=body, idempotency_key=new_idempotency_key())
+    return Call("PATCH", memory_path(memory_id), _reader(Memory), body=body, version=version, retried=version is None)
 
 
-def delete(memory_id: UUID | str) -> Call[None]:
+def delete(memory_id: UUID | str, mode: DeleteMode, at: Moment, version: int | None) -> Call[None]:
     """`DELETE /v1/memories/{id}`; the answer has no content."""
-    return Call("DELETE", _memory_path(memory_id), _read_nothing, idempotency_key=new_idempotency_key())
+    params = parameters({"mode": mode, "at": at})
+    return Call("DELETE", memory_path(memory_id), read_nothing, params=params, version=version)
+
+
+def put_space(name: str, fields: Mapping[str, object]) -> Call[SpaceOut]:
+    """`PUT /v1/spaces/{name}`."""
+    body = _json(validated(SpacePolicies, fields))
+    return Call("PUT", f"/v1/spaces/{quote(name, safe='')}", _reader(SpaceOut), body=body)
+
+
+def post(
+    path: str, request: type[BaseModel], fields: Mapping[str, object], answer: type[ModelT], **options: Unpack[Sending]
+) -> Call[ModelT]:
+    """A POST of `fields` as `request`, answered by `answer`."""
+    return Call("POST", path, _reader(answer), body=_json(validated(request, fields)), **options)
+
+
+def parameters(options: Mapping[str, object]) -> dict[str, str]:
+    """Query parameters: what is None is left out, a moment is ISO 8601."""
+    return {
+        name: value.isoformat() if isinstance(value, datetime) else str(value)
+        for name, value in options.items()
+        if value is not None
+    }
 
 
 def receipt(receipt_id: UUID | str) -> Call[Receipt]:
     """`GET /v1/receipts/{id}`."""
-    return Call("GET", f"/v1/receipts/{_segment(receipt_id)}", _read_receipt)
+    return Call("GET", f"/v1/receipts/{segment(receipt_id)}", _read_receipt)
 
 
-def fetch(path: str, answer: type[ModelT]) -> Call[ModelT]:
+def fetch(path: str, answer: type[ModelT], params: Mapping[str, object] | None = None) -> Call[ModelT]:
     """A plain GET."""
-    return Call("GET", path, _reader(answer))
+    return Call("GET", path, _reader(answer), params=parameters(params or {}))
 
 
 def readiness() -> Call[Health]:
@@ -211,7 +263,7 @@ def _read_receipt(response: httpx.Response) -> Receipt:
     return _parsed(WriteResponse, response).receipt
 
 
-def _read_nothing(response: httpx.Response) -> None:
+def read_nothing(response: httpx.Response) -> None:
     _raise_for_error(response)
 
 
@@ -236,10 +288,57 @@ def _raise_for_error(response: httpx.Response) -> None:
         raise error_from_response(response, now=datetime.now(UTC))
 
 
-def _memory_path(memory_id: UUID | str) -> str:
-    return f"/v1/memories/{_segment(memory_id)}"
+def memory_path(memory_id: UUID | str) -> str:
+    """The path of a memory."""
+    return f"/v1/memories/{segment(memory_id)}"
 
 
-def _segment(value: UUID | str) -> str:
+def segment(value: UUID | str) -> str:
     """An id as one path segment; anything that is not an id is `ValueError`, not a request to another path."""
     return str(UUID(str(value)))
+
+
+class EraseOptions(TypedDict, total=False):
+    """Conditions of an erasure; all that are given must hold."""
+
+    space: str
+    session: str
+    subject: str
+    actor: str
+    filters: Filters | Mapping[str, object]
+
+
+def operation_path(operation_id: UUID | str) -> str:
+    """The path of an operation."""
+    return f"/v1/operations/{segment(operation_id)}"
+
+
+def core_path(label: str) -> str:
+    """The path of a section of the core memory."""
+    return f"/v1/core/{quote(label, safe='')}"
+
+
+def hold(memory_id: UUID | str, wanted: BaseModel, version: int | None) -> Call[Memory]:
+    """`PUT /v1/memories/{id}/hold`."""
+    return Call("PUT", f"{memory_path(memory_id)}/hold", _reader(Memory), body=_json(wanted), version=version)
+
+
+def delete_core(label: str, space: str, version: int | None) -> Call[None]:
+    """`DELETE /v1/core/{label}`."""
+    return Call("DELETE", core_path(label), read_nothing, params={"space": space}, version=version)
+
+
+def erasure(erasure_id: UUID | str) -> Call[dict[str, object]]:
+    """`GET /v1/erasures/{id}`."""
+    return Call("GET", f"/v1/erasures/{segment(erasure_id)}", _read_document)
+
+
+def _read_document(response: httpx.Response) -> dict[str, object]:
+    _raise_for_error(response)
+    try:
+        document = response.json()
+    except ValueError:
+        raise unexpected_body(response) from None
+    if not isinstance(document, dict):
+        raise unexpected_body(response)
+    return document

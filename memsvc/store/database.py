@@ -23,6 +23,19 @@ from memsvc.store.arrays import register_arrays
 
 SET_TENANT = text("SELECT set_config('memsvc.tenant_id', :tenant, true)")
 POOL_TIMEOUT_S = 10.0
+# What holds content, or words and vectors made from it.
+CONTENT_TABLES = (
+    "memories",
+    "memory_history",
+    "contents",
+    "chunks",
+    "postings",
+    "sessions",
+    "operations",
+    "receipts",
+    "tensors",
+    "tensor_prefixes",
+)
 RowT = TypeVar("RowT")
 
 
@@ -45,6 +58,11 @@ class ReadSession:
         async with driver.cursor(binary=True, row_factory=rows) as cursor:
             await cursor.execute(sql.encode(), parameters)
             return await cursor.fetchall()
+
+    async def run(self, sql: str, parameters: Mapping[str, object]) -> int:
+        """Run a statement on the driver that returns nothing; how many rows it touched."""
+        cursor = await (await self.driver()).execute(sql.encode(), parameters)
+        return cursor.rowcount
 
     async def driver(self) -> AsyncConnection[TupleRow]:
         """The psycopg connection beneath, inside this transaction."""
@@ -145,6 +163,12 @@ class Database:
         """A transaction with no tenant: tables without `tenant_id` and `memsvc_find_key` only."""
         async with _translated(), self._engine.begin() as connection:
             yield connection
+
+    async def vacuum(self) -> None:
+        """Let the space of removed rows be used again; it blocks neither readers nor writers."""
+        async with _translated(), self._engine.connect() as connection:
+            free = await connection.execution_options(isolation_level="AUTOCOMMIT")
+            await free.execute(text(f"VACUUM {', '.join(CONTENT_TABLES)}"))
 
     async def check_role(self) -> None:
         """Refuse a role that row-level security does not bind."""

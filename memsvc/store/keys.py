@@ -31,6 +31,11 @@ class Caller:
     key_id: KeyId
     scopes: frozenset[str]
 
+    @property
+    def admin(self) -> bool:
+        """Whether restrictions of spaces do not bind this caller."""
+        return "admin" in self.scopes
+
 
 @dataclass(frozen=True, slots=True)
 class CreatedKey:

@@ -27,8 +27,9 @@ async def pending_chunks(session: ReadSession, space_id: SpaceId, *, limit: int)
     """The oldest chunks of the space that have no vector yet."""
     rows = await session.fetch(
         "SELECT c.number, c.memory_id, m.name, substr(v.content, c.start_char + 1, c.end_char - c.start_char) "
-        "FROM memories m JOIN chunks c ON c.tenant_id = m.tenant_id AND c.memory_id = m.id AND c.vec IS NULL "
-        "JOIN memory_versions v ON v.tenant_id = m.tenant_id AND v.memory_id = m.id AND v.version = m.version "
+        "FROM memories m JOIN chunks c ON c.tenant_id = m.tenant_id AND c.memory_id = m.id "
+        "AND c.content_number = m.content_number AND c.vec IS NULL "
+        "JOIN contents v ON v.tenant_id = m.tenant_id AND v.memory_id = m.id AND v.number = m.content_number "
         "WHERE m.tenant_id = %(tenant)s AND m.space_id = %(space)s AND NOT m.searchable "
         "ORDER BY m.number, c.ordinal LIMIT %(limit)s",
         {"tenant": session.tenant_id, "space": space_id, "limit": limit},
@@ -58,7 +59,7 @@ async def store_vectors(
     await driver.execute(
         "UPDATE memories m SET searchable = true WHERE m.tenant_id = %(tenant)s AND m.id = ANY(%(ids)s) "
         "AND NOT EXISTS (SELECT 1 FROM chunks c WHERE c.tenant_id = m.tenant_id AND c.memory_id = m.id "
-        "AND c.vec IS NULL)",
+        "AND c.content_number = m.content_number AND c.vec IS NULL)",
         {**keys, "ids": list({chunk.memory_id for chunk in pending})},
     )
 
@@ -113,7 +114,7 @@ async def storage(session: ReadSession) -> tuple[int, int]:
         await session.execute(
             text(
                 "SELECT (SELECT sum(pg_total_relation_size(c.oid)) FROM pg_class c WHERE c.relkind = 'r' "
-                "AND c.relname IN ('memories', 'memory_versions', 'chunks', 'postings'))::bigint AS bytes, "
+                "AND c.relname IN ('memories', 'memory_history', 'contents', 'chunks', 'postings'))::bigint AS bytes, "
                 "(SELECT coalesce(sum(memories), 0) FROM spaces WHERE tenant_id = :tenant)::bigint AS memories"
             ),
             {"tenant": session.tenant_id},

@@ -1,24 +1,24 @@
-"""Reading, listing, changing and deleting records."""
+"""Reading records: one or many, now or as of another time."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import orjson
-from sqlalchemy import text
+from psycopg.rows import namedtuple_row, tuple_row
 
 from memsvc.errors import NotFoundError
-from memsvc.ids import MemoryId, OperationId, PrincipalId, SpaceId, new_uuid
+from memsvc.ids import MemoryId, OperationId, SpaceId
+from memsvc.store import access, tables
+from memsvc.store.access import Right, When
 from memsvc.store.database import ReadSession, WriteSession
-from memsvc.store.postings import remove_postings
-from memsvc.store.spaces import Space, shrink_space
-from memsvc.store.writes import ChunkedContent, insert_chunks
+from memsvc.store.keys import Caller
+from memsvc.store.spaces import Space
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A memory in its current version, with the names its ids stand for."""
+    """A memory in one version, with the names its ids stand for."""
 
     id: MemoryId
     space_id: SpaceId
@@ -27,6 +27,7 @@ class Record:
     kind: str
     payload_type: str
     content: str
+    content_number: int
     role: str | None
     name: str | None
     session: str | None
@@ -36,8 +37,14 @@ class Record:
     actor: str
     occurred_at: datetime | None
     occurred_zone: str | None
+    valid_from: datetime | None
+    valid_from_precision: str | None
+    valid_to: datetime | None
+    valid_to_precision: str | None
+    superseded_by: MemoryId | None
     recorded_at: datetime
     updated_at: datetime
+    operation_id: OperationId
     state: str
     version: int
     importance: float
@@ -48,6 +55,7 @@ class Record:
     sensitivity: str
     visibility: str
     expires_at: datetime | None
+    retained_until: datetime | None
     legal_hold: bool
     content_hash: str
     searchable: bool
@@ -67,47 +75,88 @@ class ListFilter:
 
 
 RECORD_COLUMNS = """
-m.id, m.space_id, sp.name AS space, m.number, m.kind, m.payload_type, v.content, m.role, m.name, se.name AS session,
-m.session_number, m.position, m.origin, p.name AS actor, m.occurred_at, m.occurred_zone, m.recorded_at, m.updated_at,
-m.state, m.version, m.importance, m.strength, m.trust, m.access_count, m.last_accessed_at, m.sensitivity, m.visibility,
-m.expires_at, m.legal_hold, encode(m.content_hash, 'hex') AS content_hash, m.searchable, m.metadata
+m.id, m.space_id, sp.name AS space, m.number, m.kind, m.payload_type, v.content, m.content_number, m.role, m.name,
+se.name AS session, m.session_number, m.position, m.origin, p.name AS actor, m.occurred_at, m.occurred_zone,
+m.valid_from, m.valid_from_precision, m.valid_to, m.valid_to_precision, m.superseded_by, m.recorded_at, m.updated_at,
+m.operation_id, m.state, m.version, m.importance, m.strength, m.trust, m.access_count, m.last_accessed_at,
+m.sensitivity, m.visibility, m.expires_at, m.retained_until, m.legal_hold,
+encode(m.content_hash, 'hex') AS content_hash, m.searchable, m.metadata
 """
 RECORD_JOINS = """
-JOIN memory_versions v ON v.tenant_id = m.tenant_id AND v.memory_id = m.id AND v.version = m.version
+JOIN contents v ON v.tenant_id = m.tenant_id AND v.memory_id = m.id AND v.number = m.content_number
 JOIN spaces sp ON sp.tenant_id = m.tenant_id AND sp.id = m.space_id
 JOIN principals p ON p.tenant_id = m.tenant_id AND p.id = m.principal_id
 LEFT JOIN sessions se ON se.tenant_id = m.tenant_id AND se.id = m.session_id
 """
-RECORD_TABLES = f"memories m {RECORD_JOINS}"
-# A private memory is its author's alone; an expired one is nobody's, whether or not a worker has swept it.
-VISIBLE = (
-    "(m.visibility <> 'private' OR m.principal_id = %(principal)s) AND (m.expires_at IS NULL OR m.expires_at > %(now)s)"
+
+COLUMNS: Sequence[str] = tuple(tables.memories.c.keys())
+# Of a past version, these are what they are now: who may see it, until when, and how it was used. What was put in
+# quarantine, or expired, does not come back through the past.
+CURRENT = frozenset(
+    {
+        "principal_id",
+        "visibility",
+        "expires_at",
+        "retained_until",
+        "legal_hold",
+        "strength",
+        "access_count",
+        "last_accessed_at",
+    }
 )
-_VISIBLE = VISIBLE.replace("%(principal)s", ":principal").replace("%(now)s", ":now")
+PAST_STATE = "CASE WHEN cur.state IN ('quarantined', 'expired') THEN cur.state ELSE h.state END"
+_PAST_COLUMNS = ", ".join(
+    f"{PAST_STATE} AS state" if name == "state" else f"{'cur' if name in CURRENT else 'h'}.{name}" for name in COLUMNS
+)
+_ALL_COLUMNS = ", ".join(COLUMNS)
 
 
-async def get_record(session: ReadSession, memory_id: MemoryId, *, principal_id: PrincipalId, now: datetime) -> Record:
-    """The memory with this id; `NotFoundError` when there is none that this principal may see."""
-    row = (
-        await session.execute(
-            text(
-                f"SELECT {RECORD_COLUMNS} FROM {RECORD_TABLES} "
-                f"WHERE m.tenant_id = :tenant AND m.id = :id AND {_VISIBLE}"
-            ),
-            {"tenant": session.tenant_id, "id": memory_id, "principal": principal_id, "now": now},
-        )
-    ).one_or_none()
-    if row is None:
+def as_known(when: When, condition: str = "true") -> str:
+    """SQL: the relation of every memory in the version that was known at `when.known_at` (now: the current one).
+
+    `condition`, over columns of `x`, is repeated inside, because Postgres does not carry the parameters of a join
+    into both halves of a union.
+    """
+    if when.known_at is None:
+        return f"(SELECT {_ALL_COLUMNS} FROM memories x WHERE x.tenant_id = %(tenant)s AND {condition} OFFSET 0)"
+    past = condition.replace("x.", "h.")
+    return (
+        f"(SELECT {_ALL_COLUMNS} FROM memories x "
+        f"WHERE x.tenant_id = %(tenant)s AND x.updated_at <= %(known_at)s AND {condition} "
+        f"UNION ALL SELECT {_PAST_COLUMNS} FROM memory_history h "
+        "JOIN memories cur ON cur.tenant_id = h.tenant_id AND cur.id = h.id "
+        f"WHERE h.tenant_id = %(tenant)s AND h.updated_at <= %(known_at)s AND h.known_to > %(known_at)s AND {past})"
+    )
+
+
+async def get_record(session: ReadSession, memory_id: MemoryId, *, caller: Caller, when: When) -> Record:
+    """The memory with this id; `NotFoundError` when there is none that this caller may see, or none yet."""
+    found = await get_records(session, [memory_id], caller=caller, when=when)
+    if not found:
         raise NotFoundError(f"there is no memory {memory_id}")
-    return to_record(row)
+    return found[memory_id]
+
+
+async def get_records(
+    session: ReadSession, ids: Sequence[MemoryId], *, caller: Caller, when: When, right: Right = "read"
+) -> dict[MemoryId, Record]:
+    """Those of these memories with which the caller may do that, in the order of recording."""
+    holds = "" if when.valid_at is None else f" AND {access.HOLDS}"
+    rows = await session.fetch(
+        f"SELECT {RECORD_COLUMNS} FROM {as_known(when, 'x.id = ANY (%(ids)s)')} m {RECORD_JOINS} "
+        f"WHERE {access.permitted(right)} AND {access.UNEXPIRED}{holds} ORDER BY sp.name, m.number",
+        {**access.parameters(session, caller, when), "ids": list(ids)},
+        namedtuple_row,
+    )
+    return {record.id: record for record in map(to_record, rows)}
 
 
 async def list_records(
     session: ReadSession,
     conditions: ListFilter,
     *,
-    principal_id: PrincipalId,
-    now: datetime,
+    caller: Caller,
+    when: When,
     after: tuple[str, int] | None,
     limit: int,
 ) -> list[Record]:
@@ -120,187 +169,79 @@ async def list_records(
         "se.name": ("session", conditions.session),
         "m.state": ("state", conditions.state),
     }
-    where = [f"{column} = :{name}" for column, (name, value) in wanted.items() if value is not None]
+    where = [f"{column} = %({name})s" for column, (name, value) in wanted.items() if value is not None]
     if after is not None:
-        where.append("(sp.name, m.number) > (:after_space, :after_number)")
-    rows = await session.execute(
-        text(
-            f"SELECT {RECORD_COLUMNS} FROM {RECORD_TABLES} "
-            f"WHERE {' AND '.join(['m.tenant_id = :tenant', _VISIBLE, *where])} ORDER BY sp.name, m.number LIMIT :limit"
-        ),
+        where.append("(sp.name, m.number) > (%(after_space)s, %(after_number)s)")
+    if when.valid_at is not None:
+        where.append(access.HOLDS)
+    rows = await session.fetch(
+        f"SELECT {RECORD_COLUMNS} FROM {'memories' if when.known_at is None else as_known(when)} m {RECORD_JOINS} "
+        f"WHERE {' AND '.join(['m.tenant_id = %(tenant)s', access.visible(), *where])} "
+        "ORDER BY sp.name, m.number LIMIT %(limit)s",
         {
-            "tenant": session.tenant_id,
-            "principal": principal_id,
-            "now": now,
+            **access.parameters(session, caller, when),
             "limit": limit,
             "after_space": after[0] if after else None,
             "after_number": after[1] if after else None,
             **{name: value for name, value in wanted.values() if value is not None},
         },
+        namedtuple_row,
     )
     return [to_record(row) for row in rows]
 
 
+async def lock_records(
+    session: WriteSession, ids: Sequence[MemoryId], *, caller: Caller, when: When, right: Right = "write"
+) -> tuple[dict[MemoryId, Record], dict[SpaceId, Space]]:
+    """The memories in their current version, after locking their spaces as every writer does.
+
+    `NotFoundError` names those that the caller cannot see, `ForbiddenError` those he may see and not change.
+    """
+    readable = await get_records(session, ids, caller=caller, when=When(when.now))
+    missing = [str(memory_id) for memory_id in ids if memory_id not in readable]
+    if missing:
+        raise NotFoundError(f"there is no memory {', '.join(missing)}")
+    spaces = await lock_spaces(session, {record.space_id for record in readable.values()})
+    allowed = await get_records(session, ids, caller=caller, when=When(when.now), right=right)
+    refused = [str(memory_id) for memory_id in ids if memory_id not in allowed]
+    if refused:
+        raise access.missing_right(right, f"memory {', '.join(refused)}", field="id")
+    return allowed, spaces
+
+
 async def lock_record(
-    session: WriteSession, memory_id: MemoryId, *, principal_id: PrincipalId, now: datetime
+    session: WriteSession, memory_id: MemoryId, *, caller: Caller, when: When, right: Right = "write"
 ) -> tuple[Record, Space]:
-    """The memory, after locking its space as every writer does."""
-    record = await get_record(session, memory_id, principal_id=principal_id, now=now)
-    row = (
-        await session.execute(
-            text(
-                "SELECT next_memory, next_chunk, ann FROM spaces WHERE tenant_id = :tenant AND id = :space FOR UPDATE"
-            ),
-            {"tenant": session.tenant_id, "space": record.space_id},
-        )
-    ).one()
-    record = await get_record(session, memory_id, principal_id=principal_id, now=now)
-    return record, Space(record.space_id, record.space, row.next_memory, row.next_chunk, row.ann)
+    """`lock_records` of one."""
+    records, spaces = await lock_records(session, [memory_id], caller=caller, when=when, right=right)
+    record = records[memory_id]
+    return record, spaces[record.space_id]
 
 
-async def update_header(
-    session: WriteSession,
-    memory_id: MemoryId,
-    changes: Mapping[str, object],
-    *,
-    now: datetime,
-) -> None:
-    """Set header columns; `changes` holds names from `PATCHABLE` only."""
-    unknown = set(changes) - PATCHABLE
-    if unknown:
-        raise ValueError(f"not patchable: {sorted(unknown)}")
-    values = {name: orjson.dumps(value).decode() if name == "metadata" else value for name, value in changes.items()}
-    sets = [f"{name} = CAST(:{name} AS jsonb)" if name == "metadata" else f"{name} = :{name}" for name in changes]
-    await session.execute(
-        text(
-            f"UPDATE memories SET {', '.join([*sets, 'version = version + 1', 'updated_at = :now'])} "
-            "WHERE tenant_id = :tenant AND id = :id"
-        ),
-        {**values, "tenant": session.tenant_id, "id": memory_id, "now": now},
+async def lock_spaces(session: WriteSession, ids: set[SpaceId]) -> dict[SpaceId, Space]:
+    """Lock these spaces, always in the same order, so that two writers of several cannot wait for each other."""
+    rows = await session.fetch(
+        "SELECT id, name, next_memory, next_chunk, ann, followers, policies FROM spaces "
+        "WHERE tenant_id = %(tenant)s AND id = ANY (%(ids)s) ORDER BY id FOR UPDATE",
+        {"tenant": session.tenant_id, "ids": list(ids)},
+        tuple_row,
     )
-
-
-PATCHABLE = frozenset({"importance", "metadata", "occurred_at", "expires_at", "content_hash", "searchable"})
-
-
-async def insert_version(
-    session: WriteSession,
-    record: Record,
-    content: str,
-    content_hash: bytes,
-    *,
-    principal_id: PrincipalId,
-    now: datetime,
-) -> None:
-    """Store the content of the version after `record`'s."""
-    await session.execute(
-        text(
-            "INSERT INTO memory_versions (tenant_id, memory_id, version, content, content_hash, principal_id, "
-            "recorded_at) VALUES (:tenant, :id, :version, :content, :hash, :principal, :now)"
-        ),
-        {
-            "tenant": session.tenant_id,
-            "id": record.id,
-            "version": record.version + 1,
-            "content": content,
-            "hash": content_hash,
-            "principal": principal_id,
-            "now": now,
-        },
-    )
-
-
-async def replace_chunks(
-    session: WriteSession,
-    space: Space,
-    content: ChunkedContent,
-    *,
-    old_terms: Collection[str],
-    encoder_id: int,
-) -> None:
-    """Swap a memory's units of search for new ones; the space must be locked."""
-    removed, terms = await _remove_chunks(session, space.id, content.memory_id, old_terms)
-    await insert_chunks(session, space, [content], encoder_id)
-    added = sum(chunk.length for chunk in content.chunks)
-    await session.execute(
-        text(
-            "UPDATE spaces SET next_chunk = next_chunk + :added, chunks = chunks + :added - :removed, "
-            "terms = terms + :terms WHERE tenant_id = :tenant AND id = :space"
-        ),
-        {
-            "tenant": session.tenant_id,
-            "space": space.id,
-            "added": len(content.chunks),
-            "removed": removed,
-            "terms": added - terms,
-        },
-    )
-
-
-async def delete_record(session: WriteSession, space: Space, memory_id: MemoryId, terms: Collection[str]) -> None:
-    """Remove a memory with its versions, chunks, edges and the postings of its `terms`; the space must be locked."""
-    chunks, length = await _remove_chunks(session, space.id, memory_id, terms)
-    await session.execute(
-        text("DELETE FROM memories WHERE tenant_id = :tenant AND id = :id"),
-        {"tenant": session.tenant_id, "id": memory_id},
-    )
-    await shrink_space(session, space.id, memories=1, chunks=chunks, terms=length)
-
-
-async def _remove_chunks(
-    session: WriteSession, space_id: SpaceId, memory_id: MemoryId, terms: Collection[str]
-) -> tuple[int, int]:
-    rows = (
-        await session.execute(
-            text("DELETE FROM chunks WHERE tenant_id = :tenant AND memory_id = :id RETURNING number, length"),
-            {"tenant": session.tenant_id, "id": memory_id},
-        )
-    ).all()
-    await remove_postings(session, space_id, [row.number for row in rows], terms)
-    return len(rows), sum(row.length for row in rows)
-
-
-async def record_operation(
-    session: WriteSession,
-    kind: str,
-    record: Record,
-    *,
-    principal_id: PrincipalId,
-    now: datetime,
-    after: Mapping[str, object] | None,
-) -> OperationId:
-    """Note who changed what, when: header fields and version numbers, never content."""
-    operation_id = OperationId(new_uuid())
-    keys = {"tenant": session.tenant_id, "operation": operation_id}
-    await session.execute(
-        text(
-            "INSERT INTO operations (tenant_id, id, space_id, kind, principal_id, recorded_at) "
-            "VALUES (:tenant, :operation, :space, :kind, :principal, :now)"
-        ),
-        {**keys, "space": record.space_id, "kind": kind, "principal": principal_id, "now": now},
-    )
-    before = {
-        "version": record.version,
-        "state": record.state,
-        "importance": record.importance,
-        "occurred_at": record.occurred_at,
-        "expires_at": record.expires_at,
-    }
-    await session.execute(
-        text(
-            "INSERT INTO operation_changes (tenant_id, operation_id, memory_id, before, after) "
-            "VALUES (:tenant, :operation, :memory, CAST(:before AS jsonb), CAST(:after AS jsonb))"
-        ),
-        {
-            **keys,
-            "memory": record.id,
-            "before": orjson.dumps(before).decode(),
-            "after": None if after is None else orjson.dumps(after).decode(),
-        },
-    )
-    return operation_id
+    return {row[0]: Space(*row) for row in rows}
 
 
 def to_record(row: Any) -> Record:
     """A row of `RECORD_COLUMNS`."""
     return Record(**{name: getattr(row, name) for name in Record.__slots__})
+
+
+async def with_sources(session: ReadSession, memory_id: MemoryId) -> tuple[Record, list[Record]]:
+    """A memory and the sources it was derived from, as they are now, oldest first; whoever asks."""
+    rows = await session.fetch(
+        f"SELECT {RECORD_COLUMNS} FROM memories m {RECORD_JOINS} WHERE m.tenant_id = %(tenant)s AND (m.id = %(id)s "
+        "OR m.id IN (SELECT source_id FROM lineage WHERE tenant_id = %(tenant)s AND derived_id = %(id)s)) "
+        "ORDER BY coalesce(m.occurred_at, m.recorded_at), m.space_id, m.number",
+        {"tenant": session.tenant_id, "id": memory_id},
+        namedtuple_row,
+    )
+    records = [to_record(row) for row in rows]
+    return next(one for one in records if one.id == memory_id), [one for one in records if one.id != memory_id]

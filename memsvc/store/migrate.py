@@ -12,6 +12,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
 from memsvc.errors import ConfigurationError, DatabaseUnavailableError
+from memsvc.store.database import CONTENT_TABLES
 
 MINIMUM_POSTGRES = 170000
 MINIMUM_PGVECTOR = (0, 8)
@@ -75,6 +76,24 @@ def alembic_config(connection: Connection) -> Config:
     return config
 
 
+def scrub(owner_url: str) -> None:
+    """Write the tables that held content anew, so that what was erased is in none of their files.
+
+    A vacuum frees the place of a removed row and leaves its bytes there until they are written over. This takes each
+    table for itself while it is copied: seconds for a hundred thousand memories, more for the vectors of a large store.
+    """
+    with owner_engine(owner_url).connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        for table in CONTENT_TABLES:
+            connection.execute(text(f"VACUUM (FULL, ANALYZE) {table}"))
+        for table in connection.execute(
+            text("SELECT relname FROM pg_class WHERE relkind = 'r' AND relname LIKE 'procrastinate\\_%'")
+        ).scalars():
+            connection.execute(text(f"VACUUM (FULL, ANALYZE) {table}"))
+        # The old files go at the next checkpoint; whoever may not ask for one waits for it.
+        if connection.execute(text("SELECT pg_has_role(current_user, 'pg_checkpoint', 'USAGE')")).scalar_one():
+            connection.execute(text("CHECKPOINT"))
+
+
 def check_server(connection: Connection) -> None:
     """Refuse a server that lacks what the store needs, with the remedy."""
     try:
@@ -105,5 +124,9 @@ def grant_application(connection: Connection, role: str) -> None:
         f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {quoted}",
         f"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO {quoted}",
         f"REVOKE INSERT, UPDATE, DELETE ON tenants, principals, api_keys, alembic_version FROM {quoted}",
+        # An import brings in whom its memories name; without a key they can do nothing.
+        f"GRANT INSERT ON principals TO {quoted}",
+        # After an erase, so that what was removed does not stay in the files.
+        f"GRANT MAINTAIN ON ALL TABLES IN SCHEMA public TO {quoted}",
     ):
         connection.execute(text(statement))

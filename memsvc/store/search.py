@@ -1,4 +1,8 @@
-"""The statements of recall. Every one filters by tenant, space, permission, state, validity and expiry itself."""
+"""The statements of recall. Every one filters by tenant, space, permission, state, validity and expiry itself.
+
+A memory is known to them by the number of its content: what was said before an edit is found, and only found, as of a
+time when it stood.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,10 +15,13 @@ from numpy.typing import NDArray
 from pgvector import Vector
 from psycopg.rows import namedtuple_row, tuple_row
 
-from memsvc.ids import MemoryId, PrincipalId, SpaceId
+from memsvc.ids import MemoryId, SpaceId
+from memsvc.store import access
+from memsvc.store.access import When
 from memsvc.store.arrays import read_vector
 from memsvc.store.database import PipelinedSession
-from memsvc.store.memories import RECORD_COLUMNS, RECORD_JOINS, VISIBLE, Record, to_record
+from memsvc.store.keys import Caller
+from memsvc.store.memories import RECORD_COLUMNS, RECORD_JOINS, Record, as_known, to_record
 from memsvc.store.postings import Postings, read_entries
 from memsvc.store.writes import Vectors
 
@@ -24,11 +31,11 @@ CURRENT_STATES = ("generated", "activated", "merged", "frozen")
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Whose memories may be returned, and which, whatever the space. `now` is the moment of the request, UTC."""
+    """Whose memories may be returned, and which, whatever the space."""
 
-    principal_id: PrincipalId
-    now: datetime
-    as_of: datetime | None = None
+    caller: Caller
+    when: When
+    include_superseded: bool = False
     kinds: Sequence[str] | None = None
     roles: Sequence[str] | None = None
     names: Sequence[str] | None = None
@@ -51,7 +58,7 @@ class SearchedSpace:
 
 @dataclass(frozen=True, slots=True)
 class MemoriesInScope:
-    """Parallel arrays, one row a memory that may be returned: its number, session (-1: none) and place."""
+    """Parallel arrays, one row a memory that may be returned: its content's number, session (-1: none) and place."""
 
     memory: NDArray[np.int64]
     session: NDArray[np.int32]
@@ -69,7 +76,7 @@ class Ground:
 
 @dataclass(frozen=True, slots=True)
 class ScoredChunks:
-    """Parallel arrays, one row a chunk: its number, memory, session (-1: none), place, and cosine (NaN: none yet)."""
+    """Parallel arrays, one row a chunk: its number, its content's, session (-1: none), place, cosine (NaN: none)."""
 
     chunk: NDArray[np.int64]
     memory: NDArray[np.int64]
@@ -80,7 +87,10 @@ class ScoredChunks:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """What ranking reads of a memory, with one chunk: characters [start, end) and their vector (None: none yet)."""
+    """What ranking reads of a memory, with one chunk: characters [start, end) and their vector (None: none yet).
+
+    `number` is that of its content.
+    """
 
     id: MemoryId
     number: int
@@ -113,16 +123,15 @@ _EXACT_BY_NAME = _BY_NAME.replace("name)s)", "name)s AND NOT ann)")
 
 def _conditions(scope: Scope, space: str = "%(space)s") -> tuple[str, dict[str, object]]:
     """The WHERE clause over `memories m` in the space that an SQL expression names, and its parameters."""
+    holds = f"({access.HOLDS})"
     clauses = [
         "m.tenant_id = %(tenant)s",
         f"m.space_id = {space}",
         "m.state = ANY(%(states)s)",
-        "m.superseded_at IS NULL",
-        "(m.valid_to IS NULL OR m.valid_to > %(now)s)",
-        VISIBLE,
+        f"({holds} OR m.superseded_by IS NOT NULL)" if scope.include_superseded else holds,
+        access.visible(space),
     ]
     optional: dict[str, tuple[str, object]] = {
-        "as_of": ("m.recorded_at <= %(as_of)s", scope.as_of),
         "kinds": ("m.kind = ANY(%(kinds)s)", scope.kinds),
         "roles": ("m.role = ANY(%(roles)s)", scope.roles),
         "names": ("m.name = ANY(%(names)s)", scope.names),
@@ -141,8 +150,11 @@ def _conditions(scope: Scope, space: str = "%(space)s") -> tuple[str, dict[str, 
         "occurred_to": ("m.occurred_at <= %(occurred_to)s", scope.occurred_to),
     }
     parameters: dict[str, object] = {
-        "principal": scope.principal_id,
-        "now": scope.now,
+        "principal": scope.caller.principal_id,
+        "admin": scope.caller.admin,
+        "now": scope.when.now,
+        "holds_at": scope.when.holds_at,
+        "known_at": scope.when.known_at,
         "states": list(CURRENT_STATES),
     }
     for name, (clause, value) in optional.items():
@@ -152,7 +164,16 @@ def _conditions(scope: Scope, space: str = "%(space)s") -> tuple[str, dict[str, 
     return " AND ".join(clauses), parameters
 
 
-_JOIN = "chunks c JOIN memories m ON m.tenant_id = c.tenant_id AND m.id = c.memory_id"
+def _relation(scope: Scope, space: str) -> str:
+    """The memories of a space in the version that the scope asks for."""
+    return "memories" if scope.when.known_at is None else as_known(scope.when, f"x.space_id = {space}")
+
+
+def _by_id(scope: Scope, memory: str) -> str:
+    """The memory with this id, found by its primary key, in the version that the scope asks for."""
+    return as_known(scope.when, f"x.id = {memory}")
+
+
 _SPACES = "SELECT id, name, chunks, terms, ann FROM spaces WHERE tenant_id = %(tenant)s AND name = ANY(%(names)s)"
 _POSTINGS = f"""
 SELECT term, string_agg(entries, ''::bytea ORDER BY block) FROM postings
@@ -162,26 +183,27 @@ _SCOPE = """
 SELECT coalesce(array_agg(r.number), '{{}}'), coalesce(array_agg(r.session), '{{}}'),
     coalesce(array_agg(r.position), '{{}}')
 FROM (
-    SELECT m.number, coalesce(m.session_number, -1) AS session, coalesce(m.position, -1) AS position
-    FROM memories m WHERE {where}
+    SELECT m.content_number AS number, coalesce(m.session_number, -1) AS session,
+        coalesce(m.position, -1) AS position
+    FROM {memories} m WHERE {where}
 ) r
 """
 _COSINES = """
-SELECT coalesce(array_agg(r.number), '{}'), coalesce(array_agg(r.memory_number), '{}'),
+SELECT coalesce(array_agg(r.number), '{}'), coalesce(array_agg(r.content_number), '{}'),
     coalesce(array_agg(r.score), '{}')
 FROM (
-    SELECT number, memory_number, coalesce((-(vec <#> %(query)s::vector))::real, 'NaN'::real) AS score
+    SELECT number, content_number, coalesce((-(vec <#> %(query)s::vector))::real, 'NaN'::real) AS score
     FROM chunks WHERE tenant_id = %(tenant)s AND space_id = %(space)s
 ) r
 """
 
 # The inner query is the one that HNSW serves: order and predicate match the index to the letter. Its neighbours in
 # the session, and the chunks that the lexical arm names, are scored beside them.
-_APPROXIMATE = f"""
+_APPROXIMATE = """
 WITH near AS MATERIALIZED (
-    SELECT c.number, c.memory_id FROM {_JOIN}
-    WHERE c.tenant_id = %(tenant)s AND c.space_id = %(space)s AND c.ann AND c.dimension = {{dimension}} AND {{where}}
-    ORDER BY c.vec::halfvec({{dimension}}) <#> %(query)s::halfvec({{dimension}}) LIMIT %(limit)s
+    SELECT c.number, c.memory_id FROM chunks c JOIN {joined} m ON {on} AND m.content_number = c.content_number
+    WHERE c.tenant_id = %(tenant)s AND c.space_id = %(space)s AND c.ann AND c.dimension = {dimension} AND {where}
+    ORDER BY c.vec::halfvec({dimension}) <#> %(query)s::halfvec({dimension}) LIMIT %(limit)s
 ), seeds AS (
     SELECT memory_id FROM near
     UNION SELECT memory_id FROM chunks
@@ -192,14 +214,14 @@ WITH near AS MATERIALIZED (
     JOIN memories beside ON beside.tenant_id = %(tenant)s AND beside.session_id = s.session_id
         AND beside.position BETWEEN s.position - %(reach)s AND s.position + %(reach)s
 )
-SELECT coalesce(array_agg(r.number), '{{{{}}}}'), coalesce(array_agg(r.memory), '{{{{}}}}'),
-    coalesce(array_agg(r.session), '{{{{}}}}'), coalesce(array_agg(r.position), '{{{{}}}}'),
-    coalesce(array_agg(r.score), '{{{{}}}}')
+SELECT coalesce(array_agg(r.number), '{{}}'), coalesce(array_agg(r.memory), '{{}}'),
+    coalesce(array_agg(r.session), '{{}}'), coalesce(array_agg(r.position), '{{}}'),
+    coalesce(array_agg(r.score), '{{}}')
 FROM (
-    SELECT c.number, m.number AS memory, coalesce(m.session_number, -1) AS session,
+    SELECT c.number, m.content_number AS memory, coalesce(m.session_number, -1) AS session,
         coalesce(m.position, -1) AS position, coalesce((-(c.vec <#> %(query)s::vector))::real, 'NaN'::real) AS score
     FROM wide JOIN chunks c ON c.tenant_id = %(tenant)s AND c.memory_id = wide.memory_id
-    JOIN memories m ON m.tenant_id = c.tenant_id AND m.id = c.memory_id WHERE {{where}}
+    JOIN {joined} m ON {on} AND m.content_number = c.content_number WHERE {where}
 ) r
 """
 
@@ -216,8 +238,11 @@ async def find_ground(
         await session.send(_POSTINGS, {**tenant, "name": name, "terms": list(terms)}, tuple_row) for name in names
     ]
     where, parameters = _conditions(scope, _EXACT_BY_NAME)
+    memories = _relation(scope, _EXACT_BY_NAME)
     in_scope = [
-        await session.send(_SCOPE.format(where=where), {**parameters, **tenant, "name": name}, tuple_row)
+        await session.send(
+            _SCOPE.format(memories=memories, where=where), {**parameters, **tenant, "name": name}, tuple_row
+        )
         for name in names
     ]
     # Last: a space that moves to HNSW meanwhile is then seen to have moved, and its empty scope is not believed.
@@ -227,9 +252,9 @@ async def find_ground(
         Ground(
             space=found[name],
             postings={term: read_entries(entries) for term, entries in await of_space.fetchall()},
-            in_scope=None if found[name].ann else MemoriesInScope(*(await memories.fetchall())[0]),
+            in_scope=None if found[name].ann else MemoriesInScope(*(await scoped.fetchall())[0]),
         )
-        for name, of_space, memories in zip(names, postings, in_scope, strict=True)
+        for name, of_space, scoped in zip(names, postings, in_scope, strict=True)
         if name in found
     ]
 
@@ -284,7 +309,12 @@ async def score_nearest(
         }
     )
     rows = await session.fetch(
-        _APPROXIMATE.format(where=where, dimension=dimension),
+        _APPROXIMATE.format(
+            where=where,
+            dimension=dimension,
+            joined="memories" if scope.when.known_at is None else f"LATERAL {_by_id(scope, 'c.memory_id')}",
+            on="m.tenant_id = c.tenant_id AND m.id = c.memory_id",
+        ),
         {
             **parameters,
             "tenant": session.tenant_id,
@@ -299,24 +329,23 @@ async def score_nearest(
     return ScoredChunks(*rows[0])
 
 
-# Both statements go from what was chosen to its rows, by primary key. OFFSET 0 keeps the planner from turning that
-# round: with the statistics of an empty table it would read the whole space first.
-_MEMORY = "(SELECT * FROM memories WHERE tenant_id = %(tenant)s AND id = {id} OFFSET 0)"
-_CANDIDATES = f"""
-SELECT m.id, m.number, v.content, m.role, m.name, m.occurred_at, c.number, c.start_char, c.end_char,
+# Both statements go from what was chosen to its rows, by primary key. OFFSET 0 (in `as_known` too) keeps the planner
+# from turning that round: with the statistics of an empty table it would read the whole space first.
+_CANDIDATES = """
+SELECT m.id, m.content_number, v.content, m.role, m.name, m.occurred_at, c.number, c.start_char, c.end_char,
     vector_send(c.vec)
 FROM (
     SELECT * FROM chunks WHERE tenant_id = %(tenant)s AND space_id = %(space)s AND number = ANY(%(chunks)s) OFFSET 0
 ) c
-JOIN LATERAL {_MEMORY.format(id="c.memory_id")} m ON {{where}}
+JOIN LATERAL {memory} m ON m.content_number = c.content_number AND {where}
 JOIN LATERAL (
-    SELECT content FROM memory_versions
-    WHERE tenant_id = %(tenant)s AND memory_id = m.id AND version = m.version OFFSET 0
+    SELECT content FROM contents
+    WHERE tenant_id = %(tenant)s AND memory_id = m.id AND number = m.content_number OFFSET 0
 ) v ON true
 """
 _RECORDS = f"""
 SELECT {RECORD_COLUMNS} FROM unnest(%(ids)s::uuid[]) AS wanted(id)
-JOIN LATERAL {_MEMORY.format(id="wanted.id")} m ON {{where}}
+JOIN LATERAL {{memory}} m ON {{where}}
 {RECORD_JOINS}
 """
 
@@ -325,7 +354,7 @@ async def hydrate(session: PipelinedSession, scope: Scope, space_id: SpaceId, ch
     """The memories of these chunks, in no particular order; filtered again, since it returns content."""
     where, parameters = _conditions(scope)
     rows = await session.fetch(
-        _CANDIDATES.format(where=where),
+        _CANDIDATES.format(where=where, memory=_by_id(scope, "c.memory_id")),
         {**parameters, "tenant": session.tenant_id, "space": space_id, "chunks": list(chunks)},
         tuple_row,
     )
@@ -341,7 +370,7 @@ async def find_records(
     """The whole records of these memories, as far as they are in scope."""
     where, parameters = _conditions(scope)
     rows = await session.fetch(
-        _RECORDS.format(where=where),
+        _RECORDS.format(where=where, memory=_by_id(scope, "wanted.id")),
         {**parameters, "tenant": session.tenant_id, "space": space_id, "ids": list(ids)},
         namedtuple_row,
     )
@@ -356,9 +385,10 @@ async def beside(
     where, parameters = _conditions(scope)
     rows = await session.fetch(
         "SELECT t.id AS of, m.id, m.position - t.position AS offset, m.role, m.name, v.content "
-        "FROM memories t JOIN memories m ON m.tenant_id = t.tenant_id AND m.session_id = t.session_id "
-        "AND m.id <> t.id AND m.position BETWEEN t.position - %(reach)s AND t.position + %(reach)s "
-        "JOIN memory_versions v ON v.tenant_id = m.tenant_id AND v.memory_id = m.id AND v.version = m.version "
+        "FROM memories t JOIN memories b ON b.tenant_id = t.tenant_id AND b.session_id = t.session_id "
+        "AND b.id <> t.id AND b.position BETWEEN t.position - %(reach)s AND t.position + %(reach)s "
+        f"JOIN LATERAL {_by_id(scope, 'b.id')} m ON true "
+        "JOIN contents v ON v.tenant_id = m.tenant_id AND v.memory_id = m.id AND v.number = m.content_number "
         f"WHERE t.tenant_id = %(tenant)s AND t.id = ANY(%(memories)s) AND {where} ORDER BY t.id, m.position",
         {
             **parameters,

@@ -3,11 +3,17 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Row, text
+import orjson
+from psycopg.rows import tuple_row
+from sqlalchemy import text
 
 from memsvc.ids import SessionId, SpaceId, new_uuid
+from memsvc.store import access
+from memsvc.store.access import Right
 from memsvc.store.database import ReadSession, WriteSession
+from memsvc.store.keys import Caller
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +25,8 @@ class Space:
     next_memory: int
     next_chunk: int
     ann: bool
+    followers: int
+    policies: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,34 +41,48 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class SpaceSummary:
-    """What a space holds; `terms` is the sum of its chunks' lengths, for BM25."""
+    """What a space holds, whose it is and what holds for it."""
 
     id: SpaceId
     name: str
     memories: int
     chunks: int
-    terms: int
-    ann: bool
     pending: int
     encoder: str | None
+    owner: str | None
+    open: bool
+    policies: Mapping[str, Any]
     created_at: datetime
 
 
-async def lock_space(session: WriteSession, name: str) -> Space:
-    """The space of that name, made when new, locked until the transaction ends."""
-    select = text(
-        "SELECT id, name, next_memory, next_chunk, ann FROM spaces "
-        "WHERE tenant_id = :tenant AND name = :name FOR UPDATE"
+async def lock_space(session: WriteSession, caller: Caller, name: str, *, right: Right = "write") -> Space:
+    """The space of that name, made when new (the caller owns it), locked until the transaction ends.
+
+    `ForbiddenError` when the caller may not do this in it.
+    """
+    select = (
+        "SELECT sp.id, sp.name, sp.next_memory, sp.next_chunk, sp.ann, sp.followers, sp.policies, "
+        f"{access.space_allows(right, 'sp.id')} FROM spaces sp "
+        "WHERE sp.tenant_id = %(tenant)s AND sp.name = %(name)s FOR UPDATE OF sp"
     )
-    keys = {"tenant": session.tenant_id, "name": name}
-    row = (await session.execute(select, keys)).one_or_none()
-    if row is None:
-        await session.execute(
-            text("INSERT INTO spaces (tenant_id, id, name) VALUES (:tenant, :id, :name) ON CONFLICT DO NOTHING"),
+    keys = {
+        "tenant": session.tenant_id,
+        "name": name,
+        "principal": caller.principal_id,
+        "admin": caller.admin,
+    }
+    rows = await session.fetch(select, keys, tuple_row)
+    if not rows:
+        await session.run(
+            "INSERT INTO spaces (tenant_id, id, name, owner_id) VALUES (%(tenant)s, %(id)s, %(name)s, %(principal)s) "
+            "ON CONFLICT DO NOTHING",
             {**keys, "id": new_uuid()},
         )
-        row = (await session.execute(select, keys)).one()
-    return Space(SpaceId(row.id), row.name, row.next_memory, row.next_chunk, row.ann)
+        rows = await session.fetch(select, keys, tuple_row)
+    *columns, allowed = rows[0]
+    if not allowed:
+        raise access.missing_right(right, f"the space {name!r}", field="space")
+    return Space(*columns)
 
 
 async def advance_space(session: WriteSession, space_id: SpaceId, *, memories: int, chunks: int, terms: int) -> None:
@@ -144,39 +166,52 @@ async def advance_sessions(session: WriteSession, next_positions: Mapping[Sessio
     )
 
 
-_SUMMARY = """
-SELECT s.id, s.name, s.memories, s.chunks, s.terms, s.ann, s.created_at,
-       (SELECT count(*) FROM memories m
-        WHERE m.tenant_id = s.tenant_id AND m.space_id = s.id AND NOT m.searchable) AS pending,
-       (SELECT name FROM encoders WHERE active) AS encoder
-FROM spaces s WHERE s.tenant_id = :tenant
+_SUMMARY = f"""
+SELECT sp.id, sp.name, sp.memories, sp.chunks,
+    (SELECT count(*) FROM memories m
+     WHERE m.tenant_id = sp.tenant_id AND m.space_id = sp.id AND NOT m.searchable) AS pending,
+    (SELECT name FROM encoders WHERE active) AS encoder, o.name AS owner, sp.open, sp.policies, sp.created_at
+FROM spaces sp LEFT JOIN principals o ON o.tenant_id = sp.tenant_id AND o.id = sp.owner_id
+WHERE sp.tenant_id = %(tenant)s AND {access.space_allows("read", "sp.id")}
 """
 
 
-async def list_spaces(session: ReadSession) -> list[SpaceSummary]:
-    """The tenant's spaces, by name."""
-    rows = await session.execute(text(_SUMMARY + "ORDER BY s.name"), {"tenant": session.tenant_id})
-    return [_summary(row) for row in rows]
-
-
-async def find_spaces(session: ReadSession, names: Sequence[str]) -> list[SpaceSummary]:
-    """Those of the named spaces that exist, in the order given."""
-    rows = await session.execute(
-        text(_SUMMARY + "AND s.name = ANY(:names)"), {"tenant": session.tenant_id, "names": list(names)}
+async def list_spaces(session: ReadSession, caller: Caller, names: Sequence[str] | None = None) -> list[SpaceSummary]:
+    """The spaces that the caller may read (those named, if names are given), by name."""
+    rows = await session.fetch(
+        _SUMMARY + ("" if names is None else "AND sp.name = ANY (%(names)s) ") + "ORDER BY sp.name",
+        {
+            "tenant": session.tenant_id,
+            "principal": caller.principal_id,
+            "admin": caller.admin,
+            "names": None if names is None else list(names),
+        },
+        tuple_row,
     )
-    found = {row.name: _summary(row) for row in rows}
-    return [found[name] for name in dict.fromkeys(names) if name in found]
+    return [SpaceSummary(*row) for row in rows]
 
 
-def _summary(row: Row[tuple[object, ...]]) -> SpaceSummary:
-    return SpaceSummary(
-        SpaceId(row.id),
-        row.name,
-        row.memories,
-        row.chunks,
-        row.terms,
-        row.ann,
-        row.pending,
-        row.encoder,
-        row.created_at,
+async def find_space(session: ReadSession, name: str) -> SpaceId | None:
+    """The id of the space of that name, whoever asks."""
+    rows = await session.fetch(
+        "SELECT id FROM spaces WHERE tenant_id = %(tenant)s AND name = %(name)s",
+        {"tenant": session.tenant_id, "name": name},
+        tuple_row,
+    )
+    return rows[0][0] if rows else None
+
+
+async def set_policies(
+    session: WriteSession, space_id: SpaceId, policies: Mapping[str, object], *, open_to_all: bool
+) -> None:
+    """Replace a space's policies; the space must be locked."""
+    await session.run(
+        "UPDATE spaces SET policies = %(policies)s::jsonb, open = %(open)s "
+        "WHERE tenant_id = %(tenant)s AND id = %(space)s",
+        {
+            "tenant": session.tenant_id,
+            "space": space_id,
+            "policies": orjson.dumps(policies).decode(),
+            "open": open_to_all,
+        },
     )

@@ -1,7 +1,8 @@
 """The schema. `tenant_id` leads every primary and foreign key, so that it can be distributed by tenant later.
 
-The MemCube header (after MemOS) stands as columns of `memories`; content lives in `memory_versions`, the units of
-search in `chunks`, and the lexical index in `postings`.
+The MemCube header (after MemOS) stands as columns of `memories`, one row a memory in its current version; the versions
+before it stand in `memory_history`, with the same columns and the time until which they were known (ADR 7). Content
+lives in `contents`, the units of search in `chunks`, and the lexical index in `postings`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from pgvector.sqlalchemy import VECTOR
 from sqlalchemy import (
     ARRAY,
-    REAL,
     BigInteger,
     Boolean,
     CheckConstraint,
     Column,
     DateTime,
+    Double,
     ForeignKeyConstraint,
     Identity,
     Index,
@@ -127,6 +128,12 @@ spaces = Table(
     Column("next_memory", BigInteger, nullable=False, server_default="1"),
     Column("next_chunk", BigInteger, nullable=False, server_default="1"),
     Column("next_session", Integer, nullable=False, server_default="1"),
+    Column("next_operation", BigInteger, nullable=False, server_default="1", comment="the change feed's next place"),
+    _uuid("owner_id", nullable=True),
+    Column("open", Boolean, nullable=False, server_default="true", comment="every principal of the tenant may use it"),
+    Column(
+        "followers", Integer, nullable=False, server_default="0", comment="its webhooks, and spaces subscribed to it"
+    ),
     Column("memories", BigInteger, nullable=False, server_default="0"),
     Column("chunks", BigInteger, nullable=False, server_default="0"),
     Column("terms", BigInteger, nullable=False, server_default="0", comment="sum of chunk lengths, for BM25"),
@@ -153,44 +160,57 @@ sessions = Table(
     UniqueConstraint("space_id", "name", "tenant_id"),
 )
 
+
+def _record_columns() -> list[Column[object]]:
+    """A memory's header in one version: the columns of `memories` and of `memory_history`."""
+    return [
+        _uuid("tenant_id"),
+        _uuid("id"),
+        _uuid("space_id"),
+        Column("number", BigInteger, nullable=False, comment="order of recording inside the space"),
+        Column("kind", Text, nullable=False),
+        Column("payload_type", Text, nullable=False, server_default="plaintext"),
+        Column("role", Text),
+        Column("name", Text, comment="who spoke, or whom it is about"),
+        _uuid("session_id", nullable=True),
+        Column("session_number", Integer),
+        Column("position", Integer),
+        Column("origin", Text, nullable=False, server_default="user_input"),
+        _uuid("principal_id"),
+        _moment("occurred_at"),
+        Column("occurred_zone", Text),
+        _moment("valid_from"),
+        Column("valid_from_precision", Text),
+        _moment("valid_to"),
+        Column("valid_to_precision", Text),
+        _uuid("superseded_by", nullable=True),
+        _moment("recorded_at", nullable=False),
+        _moment("updated_at", nullable=False),
+        _uuid("operation_id"),
+        Column("state", Text, nullable=False, server_default="generated"),
+        Column("version", Integer, nullable=False, server_default="1"),
+        Column("importance", Double, nullable=False, server_default="0.5"),
+        Column("strength", Double, nullable=False, server_default="1"),
+        Column("access_count", Integer, nullable=False, server_default="0"),
+        _moment("last_accessed_at"),
+        Column("trust", Double, nullable=False, server_default="0.5"),
+        Column("sensitivity", Text, nullable=False, server_default="normal"),
+        Column("visibility", Text, nullable=False, server_default="space"),
+        _moment("expires_at"),
+        _moment("retained_until"),
+        Column("legal_hold", Boolean, nullable=False, server_default="false"),
+        Column("content_number", BigInteger, nullable=False, comment="which of its contents"),
+        Column("content_hash", LargeBinary, nullable=False),
+        Column("fingerprint", LargeBinary, nullable=False, comment="what makes an exact duplicate"),
+        Column("searchable", Boolean, nullable=False, comment="all its chunks are embedded"),
+        Column("metadata", JSONB, nullable=False, server_default="{}"),
+    ]
+
+
 memories = Table(
     "memories",
     metadata,
-    _uuid("tenant_id"),
-    _uuid("id"),
-    _uuid("space_id"),
-    Column("number", BigInteger, nullable=False, comment="order of recording inside the space"),
-    Column("kind", Text, nullable=False),
-    Column("payload_type", Text, nullable=False, server_default="plaintext"),
-    Column("role", Text),
-    Column("name", Text, comment="who spoke, or whom it is about"),
-    _uuid("session_id", nullable=True),
-    Column("session_number", Integer),
-    Column("position", Integer),
-    Column("origin", Text, nullable=False, server_default="user_input"),
-    _uuid("principal_id"),
-    _moment("occurred_at"),
-    Column("occurred_zone", Text),
-    _moment("valid_from"),
-    _moment("valid_to"),
-    _moment("recorded_at", nullable=False),
-    _moment("updated_at", nullable=False),
-    _moment("superseded_at"),
-    Column("state", Text, nullable=False, server_default="generated"),
-    Column("version", Integer, nullable=False, server_default="1"),
-    Column("importance", REAL, nullable=False, server_default="0.5"),
-    Column("strength", REAL, nullable=False, server_default="1"),
-    Column("access_count", Integer, nullable=False, server_default="0"),
-    _moment("last_accessed_at"),
-    Column("trust", REAL, nullable=False, server_default="0.5"),
-    Column("sensitivity", Text, nullable=False, server_default="normal"),
-    Column("visibility", Text, nullable=False, server_default="space"),
-    _moment("expires_at"),
-    Column("legal_hold", Boolean, nullable=False, server_default="false"),
-    Column("content_hash", LargeBinary, nullable=False),
-    Column("fingerprint", LargeBinary, nullable=False, comment="what makes an exact duplicate"),
-    Column("searchable", Boolean, nullable=False, comment="all its chunks are embedded"),
-    Column("metadata", JSONB, nullable=False, server_default="{}"),
+    *_record_columns(),
     PrimaryKeyConstraint("tenant_id", "id"),
     ForeignKeyConstraint(["tenant_id", "space_id"], ["spaces.tenant_id", "spaces.id"], ondelete="CASCADE"),
     ForeignKeyConstraint(["tenant_id", "session_id"], ["sessions.tenant_id", "sessions.id"]),
@@ -200,6 +220,11 @@ memories = Table(
     _one_of("visibility", ("private", "space", "tenant")),
     UniqueConstraint("space_id", "number", "tenant_id"),
     Index("ix_memories_fingerprint", "space_id", "fingerprint"),
+    Index("ix_memories_operation", "operation_id"),
+    Index("ix_memories_core", "space_id", "name", postgresql_where=text("kind = 'core'")),
+    Index("ix_memories_superseded", "superseded_by", postgresql_where=text("superseded_by IS NOT NULL")),
+    Index("ix_memories_expiry", "space_id", "expires_at", postgresql_where=text("expires_at IS NOT NULL")),
+    Index("ix_memories_retention", "space_id", "retained_until", postgresql_where=text("retained_until IS NOT NULL")),
     Index(
         "uq_memories_position",
         "session_id",
@@ -211,17 +236,25 @@ memories = Table(
     Index("ix_memories_pending", "space_id", "number", postgresql_where=text("NOT searchable")),
 )
 
-memory_versions = Table(
-    "memory_versions",
+memory_history = Table(
+    "memory_history",
+    metadata,
+    *_record_columns(),
+    _moment("known_to", nullable=False),
+    PrimaryKeyConstraint("tenant_id", "id", "version"),
+    ForeignKeyConstraint(["tenant_id", "id"], ["memories.tenant_id", "memories.id"], ondelete="CASCADE"),
+    Index("ix_memory_history_known", "space_id", "known_to"),
+    Index("ix_memory_history_operation", "operation_id"),
+)
+
+contents = Table(
+    "contents",
     metadata,
     _uuid("tenant_id"),
     _uuid("memory_id"),
-    Column("version", Integer, nullable=False),
+    Column("number", BigInteger, nullable=False, comment="drawn from the same counter as a memory's number"),
     Column("content", Text, nullable=False),
-    Column("content_hash", LargeBinary, nullable=False),
-    _uuid("principal_id"),
-    _moment("recorded_at", nullable=False),
-    PrimaryKeyConstraint("tenant_id", "memory_id", "version"),
+    PrimaryKeyConstraint("tenant_id", "memory_id", "number"),
     ForeignKeyConstraint(["tenant_id", "memory_id"], ["memories.tenant_id", "memories.id"], ondelete="CASCADE"),
 )
 
@@ -232,7 +265,9 @@ chunks = Table(
     _uuid("space_id"),
     Column("number", BigInteger, nullable=False),
     _uuid("memory_id"),
-    Column("memory_number", BigInteger, nullable=False, comment="its memory's number, so that scoring needs no join"),
+    Column(
+        "content_number", BigInteger, nullable=False, comment="of the content it is cut from; scoring needs no join"
+    ),
     Column("ordinal", Integer, nullable=False),
     Column("start_char", Integer, nullable=False),
     Column("end_char", Integer, nullable=False),
@@ -265,26 +300,29 @@ operations = Table(
     _uuid("tenant_id"),
     _uuid("id"),
     _uuid("space_id"),
+    Column("number", BigInteger, nullable=False, comment="place in the space's change feed, in the order of commits"),
     Column("kind", Text, nullable=False),
     _uuid("principal_id"),
     Column("reason", Text),
+    Column("details", JSONB, nullable=False, server_default="{}", comment="counts and ids, never content"),
     _moment("recorded_at", nullable=False),
+    _uuid("undoes", nullable=True),
     _uuid("undone_by", nullable=True),
     PrimaryKeyConstraint("tenant_id", "id"),
     ForeignKeyConstraint(["tenant_id", "space_id"], ["spaces.tenant_id", "spaces.id"], ondelete="CASCADE"),
+    UniqueConstraint("space_id", "number", "tenant_id"),
 )
 
-operation_changes = Table(
-    "operation_changes",
+tombstones = Table(
+    "tombstones",
     metadata,
     _uuid("tenant_id"),
     _uuid("operation_id"),
     _uuid("memory_id"),
-    Column("before", JSONB, comment="header fields and version, never content"),
-    Column("after", JSONB),
+    Column("readers", ARRAY(Uuid), comment="who alone could read it; NULL: everyone who may read the space"),
     PrimaryKeyConstraint("tenant_id", "operation_id", "memory_id"),
     ForeignKeyConstraint(["tenant_id", "operation_id"], ["operations.tenant_id", "operations.id"], ondelete="CASCADE"),
-    Index("ix_operation_changes_memory", "memory_id"),
+    Index("ix_tombstones_memory", "memory_id"),
 )
 
 lineage = Table(
@@ -293,13 +331,14 @@ lineage = Table(
     _uuid("tenant_id"),
     _uuid("derived_id"),
     _uuid("source_id"),
+    Column("source_version", Integer, nullable=False),
     _uuid("operation_id"),
-    _moment("recorded_at", nullable=False, now=True),
+    _moment("recorded_at", nullable=False),
     PrimaryKeyConstraint("tenant_id", "derived_id", "source_id"),
     ForeignKeyConstraint(["tenant_id", "derived_id"], ["memories.tenant_id", "memories.id"], ondelete="CASCADE"),
     ForeignKeyConstraint(["tenant_id", "source_id"], ["memories.tenant_id", "memories.id"], ondelete="CASCADE"),
-    ForeignKeyConstraint(["tenant_id", "operation_id"], ["operations.tenant_id", "operations.id"]),
     Index("ix_lineage_source", "source_id"),
+    Index("ix_lineage_operation", "operation_id"),
     CheckConstraint("derived_id <> source_id", name="acyclic"),
 )
 
@@ -312,7 +351,7 @@ receipts = Table(
     _uuid("principal_id"),
     Column("idempotency_key", Text),
     Column("request_hash", LargeBinary, nullable=False),
-    Column("items", JSONB, nullable=False, comment="[id, created, version, chunks] in the order sent"),
+    Column("items", JSONB, nullable=False, comment="[id, created] in the order sent"),
     _moment("recorded_at", nullable=False),
     PrimaryKeyConstraint("tenant_id", "id"),
     ForeignKeyConstraint(["tenant_id", "space_id"], ["spaces.tenant_id", "spaces.id"], ondelete="CASCADE"),
@@ -324,6 +363,173 @@ receipts = Table(
         unique=True,
         postgresql_where=text("idempotency_key IS NOT NULL"),
     ),
+)
+
+erasures = Table(
+    "erasures",
+    metadata,
+    _uuid("tenant_id"),
+    _uuid("id"),
+    _uuid("principal_id"),
+    _moment("recorded_at", nullable=False),
+    Column("receipt", JSONB, nullable=False, comment="the signed document: counts and hashes of ids, never content"),
+    PrimaryKeyConstraint("tenant_id", "id"),
+    ForeignKeyConstraint(["tenant_id"], ["tenants.tenant_id"], ondelete="CASCADE"),
+)
+
+groups = Table(
+    "groups",
+    metadata,
+    _uuid("tenant_id"),
+    _uuid("id"),
+    Column("name", Text, nullable=False),
+    _moment("created_at", nullable=False, now=True),
+    PrimaryKeyConstraint("tenant_id", "id"),
+    ForeignKeyConstraint(["tenant_id"], ["tenants.tenant_id"], ondelete="CASCADE"),
+    UniqueConstraint("name", "tenant_id"),
+)
+
+group_members = Table(
+    "group_members",
+    metadata,
+    _uuid("tenant_id"),
+    _uuid("group_id"),
+    _uuid("principal_id"),
+    PrimaryKeyConstraint("tenant_id", "group_id", "principal_id"),
+    ForeignKeyConstraint(["tenant_id", "group_id"], ["groups.tenant_id", "groups.id"], ondelete="CASCADE"),
+    ForeignKeyConstraint(["tenant_id", "principal_id"], ["principals.tenant_id", "principals.id"], ondelete="CASCADE"),
+    Index("ix_group_members_principal", "principal_id"),
+)
+
+grants = Table(
+    "grants",
+    metadata,
+    _uuid("tenant_id"),
+    _uuid("id"),
+    _uuid("space_id"),
+    _uuid("memory_id", nullable=True),
+    _uuid("principal_id", nullable=True),
+    _uuid("group_id", nullable=True),
+    Column("rights", ARRAY(Text), nullable=False),
+    _uuid("granted_by"),
+    _moment("created_at", nullable=False),
+    PrimaryKeyConstraint("tenant_id", "id"),
+    ForeignKeyConstraint(["tenant_id", "space_id"], ["spaces.tenant_id", "spaces.id"], ondelete="CASCADE"),
+    ForeignKeyConstraint(["tenant_id", "memory_id"], ["memories.tenant_id", "memories.id"], ondelete="CASCADE"),
+    ForeignKeyConstraint(["tenant_id", "principal_id"], ["principals.tenant_id", "principals.id"], ondelete="CASCADE"),
+    ForeignKeyConstraint(["tenant_id", "group_id"], ["groups.tenant_id", "groups.id"], ondelete="CASCADE"),
+    CheckConstraint("(principal_id IS NULL) <> (group_id IS NULL)", name="grantee"),
+    CheckConstraint("rights <@ ARRAY['read', 'write', 'share', 'erase']", name="rights"),
+    Index("ix_grants_space", "space_id"),
+)
+
+subscriptions = Table(
+    "subscriptions",
+    metadata,
+    _uuid("tenant_id"),
+    _uuid("id"),
+    _uuid("space_id"),
+    _uuid("source_id"),
+    _uuid("principal_id"),
+    Column("filter", JSONB, nullable=False, comment="conditions as in recall's `filters`"),
+    Column("include_copies", Boolean, nullable=False, comment="also what the source has from its own subscriptions"),
+    Column("position", BigInteger, nullable=False, comment="the last operation of the source that was delivered"),
+    Column("state", Text, nullable=False, server_default="active"),
+    Column("reason", Text, comment="why it is suspended"),
+    _moment("created_at", nullable=False),
+    PrimaryKeyConstraint("tenant_id", "id"),
+    ForeignKeyConstraint(["tenant_id", "space_id"], ["spaces.tenant_id", "spaces.id"], ondelete="CASCADE"),
+    ForeignKeyConstraint(["tenant_id", "source_id"], ["spaces.tenant_id", "spaces.id"], ondelete="CASCADE"),
+    _one_of("state", ("active", "suspended")),
+    UniqueConstraint("space_id", "source_id", "tenant_id"),
+    Index("ix_subscriptions_source", "source_id"),
+)
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    _uuid("tenant_id"),
+    _uuid("id"),
+    _uuid("space_id"),
+    _uuid("principal_id"),
+    Column("url", Text, nullable=False),
+    Column("secret", LargeBinary, nullable=False),
+    Column("cursor", Text, nullable=False, comment="of the change feed: what lies before it was delivered"),
+    Column("sending", Text, comment="where the message on its way ends, so that each try sends the same"),
+    Column("state", Text, nullable=False, server_default="active"),
+    Column("failures", Integer, nullable=False, server_default="0", comment="tries since the last success"),
+    _moment("failing_since"),
+    _moment("next_try_at"),
+    Column("last_error", Text),
+    _moment("created_at", nullable=False),
+    PrimaryKeyConstraint("tenant_id", "id"),
+    ForeignKeyConstraint(["tenant_id", "space_id"], ["spaces.tenant_id", "spaces.id"], ondelete="CASCADE"),
+    _one_of("state", ("active", "paused")),
+    Index("ix_webhooks_space", "space_id"),
+)
+
+snapshots = Table(
+    "snapshots",
+    metadata,
+    _uuid("tenant_id"),
+    _uuid("id"),
+    _uuid("space_id"),
+    Column("name", Text, nullable=False),
+    Column("position", BigInteger, nullable=False, comment="the last operation it holds"),
+    _uuid("principal_id"),
+    _moment("recorded_at", nullable=False),
+    PrimaryKeyConstraint("tenant_id", "id"),
+    ForeignKeyConstraint(["tenant_id", "space_id"], ["spaces.tenant_id", "spaces.id"], ondelete="CASCADE"),
+    UniqueConstraint("space_id", "name", "tenant_id"),
+)
+
+blobs = Table(
+    "blobs",
+    metadata,
+    _uuid("tenant_id"),
+    Column("hash", LargeBinary, nullable=False, comment="SHA-256 of the bytes"),
+    Column("bytes", BigInteger, nullable=False),
+    _uuid("principal_id"),
+    _moment("created_at", nullable=False),
+    PrimaryKeyConstraint("tenant_id", "hash"),
+    ForeignKeyConstraint(["tenant_id"], ["tenants.tenant_id"], ondelete="CASCADE"),
+)
+
+tensors = Table(
+    "tensors",
+    metadata,
+    _uuid("tenant_id"),
+    _uuid("memory_id"),
+    Column("blob_hash", LargeBinary, nullable=False),
+    _uuid("source_id", nullable=True),
+    Column("source_version", Integer),
+    Column("model", Text, nullable=False),
+    Column("model_revision", Text, nullable=False),
+    Column("tokenizer_hash", Text, nullable=False),
+    Column("layers", Integer),
+    Column("heads", Integer),
+    Column("dtype", Text, nullable=False),
+    Column("shape", ARRAY(Integer), nullable=False),
+    Column("position_scheme", Text),
+    Column("token_ids", ARRAY(Integer), comment="what an activation is the cache of, in order"),
+    Column("tokens", Integer, nullable=False, server_default="0"),
+    PrimaryKeyConstraint("tenant_id", "memory_id"),
+    ForeignKeyConstraint(["tenant_id", "memory_id"], ["memories.tenant_id", "memories.id"], ondelete="CASCADE"),
+    ForeignKeyConstraint(["tenant_id", "blob_hash"], ["blobs.tenant_id", "blobs.hash"]),
+    Index("ix_tensors_blob", "blob_hash"),
+    Index("ix_tensors_source", "source_id"),
+)
+
+tensor_prefixes = Table(
+    "tensor_prefixes",
+    metadata,
+    _uuid("tenant_id"),
+    Column("hash", LargeBinary, nullable=False, comment="of the model and the first `tokens` token ids"),
+    _uuid("memory_id"),
+    Column("tokens", Integer, nullable=False),
+    PrimaryKeyConstraint("tenant_id", "hash", "memory_id"),
+    ForeignKeyConstraint(["tenant_id", "memory_id"], ["memories.tenant_id", "memories.id"], ondelete="CASCADE"),
+    Index("ix_tensor_prefixes_memory", "memory_id"),
 )
 
 TENANT_TABLES: Sequence[str] = tuple(table.name for table in metadata.sorted_tables if "tenant_id" in table.c)

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from psycopg.rows import tuple_row
 from sqlalchemy import text
 
-from memsvc.ids import MemoryId, PrincipalId, SessionId, SpaceId
+from memsvc.ids import MemoryId, OperationId, PrincipalId, SessionId, SpaceId
 from memsvc.store.arrays import VectorArray
 from memsvc.store.database import ReadSession, WriteSession
 from memsvc.store.spaces import Space
 
 Vectors = NDArray[np.float32]
-# Number, memory, its number, ordinal, start, end, length.
+# Number, memory, its content's number, ordinal, start, end, length.
 _ChunkRow = tuple[int, MemoryId, int, int, int, int, int]
 POSTING = np.dtype([("chunk", "<u4"), ("tf", "<u2"), ("length", "<u2")])
 
@@ -38,14 +38,15 @@ class ChunkedContent:
     """What of a memory is searched. `vectors` is float32[chunks, dimension], or None when they come later."""
 
     memory_id: MemoryId
-    memory_number: int
+    content_number: int
     chunks: Sequence[NewChunk]
     vectors: Vectors | None
 
 
 @dataclass(frozen=True, slots=True)
 class NewMemory:
-    """A record to insert. `vectors` is float32[chunks, dimension], or None when they come later."""
+    """A record to insert; its first content has its own number. `vectors` is float32[chunks, dimension], or None
+    when they come later."""
 
     id: MemoryId
     number: int
@@ -66,6 +67,16 @@ class NewMemory:
     metadata: Mapping[str, Any]
     chunks: Sequence[NewChunk]
     vectors: Vectors | None
+    valid_from: datetime | None = None
+    valid_from_precision: str | None = None
+    valid_to: datetime | None = None
+    valid_to_precision: str | None = None
+    visibility: str = "space"
+    retained_until: datetime | None = None
+    payload_type: str = "plaintext"
+    origin: str = "user_input"
+    state: str = "generated"
+    trust: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,33 +133,39 @@ async def find_existing(
 
 
 _INSERT_MEMORIES = """
-INSERT INTO memories (tenant_id, id, space_id, number, kind, role, name, session_id, session_number, position,
-    principal_id, occurred_at, occurred_zone, recorded_at, updated_at, importance, sensitivity, expires_at,
-    content_hash, fingerprint, searchable, metadata)
-SELECT %(tenant)s, r.id, %(space)s, r.number, r.kind, r.role, r.name, r.session_id, r.session_number, r.position,
-    %(principal)s, r.occurred_at, r.occurred_zone, %(now)s, %(now)s, r.importance, r.sensitivity, r.expires_at,
-    decode(r.content_hash, 'hex'), decode(r.fingerprint, 'hex'), r.searchable, r.metadata
-FROM jsonb_to_recordset(%(rows)s::jsonb) AS r(id uuid, number bigint, kind text, role text, name text,
-    session_id uuid, session_number int, position int, occurred_at timestamptz, occurred_zone text, importance real,
-    sensitivity text, expires_at timestamptz, content_hash text, fingerprint text, searchable bool, metadata jsonb)
+INSERT INTO memories (tenant_id, id, space_id, number, content_number, kind, payload_type, role, name, session_id,
+    session_number, position, origin, principal_id, occurred_at, occurred_zone, valid_from, valid_from_precision,
+    valid_to, valid_to_precision, recorded_at, updated_at, operation_id, state, importance, trust, sensitivity,
+    visibility, expires_at, retained_until, content_hash, fingerprint, searchable, metadata)
+SELECT %(tenant)s, r.id, %(space)s, r.number, r.number, r.kind, r.payload_type, r.role, r.name, r.session_id,
+    r.session_number, r.position, r.origin, %(principal)s, r.occurred_at, r.occurred_zone, r.valid_from,
+    r.valid_from_precision, r.valid_to, r.valid_to_precision, %(now)s, %(now)s, %(operation)s, r.state, r.importance,
+    r.trust, r.sensitivity, r.visibility, r.expires_at, r.retained_until, decode(r.content_hash, 'hex'),
+    decode(r.fingerprint, 'hex'), r.searchable, r.metadata
+FROM jsonb_to_recordset(%(rows)s::jsonb) AS r(id uuid, number bigint, kind text, payload_type text, role text,
+    name text, session_id uuid, session_number int, position int, origin text, occurred_at timestamptz,
+    occurred_zone text, valid_from timestamptz, valid_from_precision text, valid_to timestamptz,
+    valid_to_precision text, state text, importance float8, trust float8, sensitivity text, visibility text,
+    expires_at timestamptz, retained_until timestamptz, content_hash text, fingerprint text, searchable bool,
+    metadata jsonb)
 """
 
-_INSERT_VERSIONS = """
-INSERT INTO memory_versions (tenant_id, memory_id, version, content, content_hash, principal_id, recorded_at)
-SELECT %(tenant)s, v.id, 1, v.content, v.hash, %(principal)s, %(now)s
-FROM unnest(%(ids)s::uuid[], %(contents)s::text[], %(hashes)s::bytea[]) AS v(id, content, hash)
+_INSERT_CONTENTS = """
+INSERT INTO contents (tenant_id, memory_id, number, content)
+SELECT %(tenant)s, v.id, v.number, v.content
+FROM unnest(%(ids)s::uuid[], %(numbers)s::bigint[], %(contents)s::text[]) AS v(id, number, content)
 """
 
 # The rows with vectors come first: unnest gives NULL past the end of the shorter array.
 _INSERT_CHUNKS = """
-INSERT INTO chunks (tenant_id, space_id, number, memory_id, memory_number, ordinal, start_char, end_char, length,
+INSERT INTO chunks (tenant_id, space_id, number, memory_id, content_number, ordinal, start_char, end_char, length,
     encoder_id, dimension, ann, vec)
-SELECT %(tenant)s, %(space)s, c.number, c.memory, c.memory_number, c.ordinal, c.s, c.e, c.length,
+SELECT %(tenant)s, %(space)s, c.number, c.memory, c.content_number, c.ordinal, c.s, c.e, c.length,
     CASE WHEN c.vec IS NOT NULL THEN %(encoder)s::smallint END,
     CASE WHEN c.vec IS NOT NULL THEN %(dimension)s::smallint END, %(ann)s, c.vec
-FROM unnest(%(numbers)s::bigint[], %(memories)s::uuid[], %(memory_numbers)s::bigint[], %(ordinals)s::int[],
+FROM unnest(%(numbers)s::bigint[], %(memories)s::uuid[], %(content_numbers)s::bigint[], %(ordinals)s::int[],
     %(starts)s::int[], %(ends)s::int[], %(lengths)s::smallint[], %(vectors)s::vector[])
-    AS c(number, memory, memory_number, ordinal, s, e, length, vec)
+    AS c(number, memory, content_number, ordinal, s, e, length, vec)
 """
 
 _INSERT_POSTINGS = """
@@ -163,23 +180,30 @@ async def insert_memories(
     space: Space,
     memories: Sequence[NewMemory],
     *,
+    operation_id: OperationId,
     principal_id: PrincipalId,
     encoder_id: int,
     now: datetime,
 ) -> None:
-    """Insert records, versions, chunks and postings; the space must be locked, counters are advanced elsewhere."""
+    """Insert records, contents, chunks and postings; the space must be locked, counters are advanced elsewhere."""
     driver = await session.driver()
-    common = {"tenant": session.tenant_id, "space": space.id, "principal": principal_id, "now": now}
+    common = {
+        "tenant": session.tenant_id,
+        "space": space.id,
+        "principal": principal_id,
+        "operation": operation_id,
+        "now": now,
+    }
     async with driver.cursor(row_factory=tuple_row) as cursor:
         rows = orjson.dumps([_memory_row(memory) for memory in memories]).decode()
         await cursor.execute(_INSERT_MEMORIES, {**common, "rows": rows})
         await cursor.execute(
-            _INSERT_VERSIONS,
+            _INSERT_CONTENTS,
             {
                 **common,
                 "ids": [memory.id for memory in memories],
+                "numbers": [memory.number for memory in memories],
                 "contents": [memory.content for memory in memories],
-                "hashes": [memory.content_hash for memory in memories],
             },
         )
     await insert_chunks(
@@ -207,7 +231,7 @@ async def insert_chunks(
             rows_of_vectors.append(content.vectors)
         rows = pending if content.vectors is None else embedded
         for ordinal, chunk in enumerate(content.chunks):
-            memory = content.memory_id, content.memory_number
+            memory = content.memory_id, content.content_number
             rows.append((number, *memory, ordinal, chunk.start, chunk.end, chunk.length))
             for term, count in chunk.terms.items():
                 postings.setdefault(term, []).append((number, min(count, 0xFFFF), chunk.length))
@@ -215,7 +239,7 @@ async def insert_chunks(
     if number == space.next_chunk:
         return
     all_vectors = np.concatenate(rows_of_vectors) if rows_of_vectors else np.empty((0, 0), np.float32)
-    numbers, memories, memory_numbers, ordinals, starts, ends, lengths = (
+    numbers, memories, content_numbers, ordinals, starts, ends, lengths = (
         list(column) for column in zip(*embedded, *pending, strict=True)
     )
     common = {"tenant": session.tenant_id, "space": space.id}
@@ -227,7 +251,7 @@ async def insert_chunks(
                 **common,
                 "numbers": numbers,
                 "memories": memories,
-                "memory_numbers": memory_numbers,
+                "content_numbers": content_numbers,
                 "ordinals": ordinals,
                 "starts": starts,
                 "ends": ends,
@@ -265,7 +289,7 @@ async def find_standings(session: ReadSession, ids: Sequence[MemoryId]) -> dict[
     rows = await session.execute(
         text(
             "SELECT m.id, m.version, m.state, m.searchable, (SELECT count(*) FROM chunks c "
-            "WHERE c.tenant_id = m.tenant_id AND c.memory_id = m.id) AS chunks "
+            "WHERE c.tenant_id = m.tenant_id AND c.memory_id = m.id AND c.content_number = m.content_number) AS chunks "
             "FROM memories m WHERE m.tenant_id = :tenant AND m.id = ANY(:ids)"
         ),
         {"tenant": session.tenant_id, "ids": list(ids)},
@@ -278,16 +302,26 @@ def _memory_row(memory: NewMemory) -> dict[str, object]:
         "id": memory.id,
         "number": memory.number,
         "kind": memory.kind,
+        "payload_type": memory.payload_type,
         "role": memory.role,
         "name": memory.name,
         "session_id": memory.session_id,
         "session_number": memory.session_number,
         "position": memory.position,
+        "origin": memory.origin,
         "occurred_at": memory.occurred_at,
         "occurred_zone": memory.occurred_zone,
+        "valid_from": memory.valid_from,
+        "valid_from_precision": memory.valid_from_precision,
+        "valid_to": memory.valid_to,
+        "valid_to_precision": memory.valid_to_precision,
+        "state": memory.state,
         "importance": memory.importance,
+        "trust": memory.trust,
         "sensitivity": memory.sensitivity,
+        "visibility": memory.visibility,
         "expires_at": memory.expires_at,
+        "retained_until": memory.retained_until,
         "content_hash": memory.content_hash.hex(),
         "fingerprint": memory.fingerprint.hex(),
         "searchable": memory.vectors is not None,

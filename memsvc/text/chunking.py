@@ -54,6 +54,12 @@ def split(
 _Piece = tuple[int, Span]
 
 
+def sentences(content: str) -> list[str]:
+    """The sentences of a content, in order, without the white space around them."""
+    whole = _trim(content, 0, len(content))
+    return [content[span.start : span.end] for span in _sentences(content, whole)] if whole is not None else []
+
+
 def _trim(content: str, start: int, end: int) -> Span:
     piece = content[start:end]
     left = len(piece) - len(piece.lstrip())

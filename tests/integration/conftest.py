@@ -1,12 +1,13 @@
 """A migrated database for the whole run, a tenant of its own for every test, and the API over both."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection
 
 from memsvc.api.app import create_app
@@ -18,6 +19,7 @@ from memsvc.ids import new_uuid
 from memsvc.inference.batcher import EncoderBatcher
 from memsvc.inference.fake import FakeEncoder
 from memsvc.ingest.write import Ingest
+from memsvc.lifecycle.signing import Signer
 from memsvc.queue import make_app
 from memsvc.retrieval.accesses import AccessLog
 from memsvc.retrieval.recall import Recaller
@@ -27,7 +29,18 @@ from memsvc.store.encoders import claim_encoder
 from memsvc.store.keys import Caller, create_key, find_caller
 from memsvc.store.migrate import migrate, owner_engine
 
+SIGNER = Signer(Ed25519PrivateKey.generate())
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+@dataclass
+class Clock:
+    """A time that stands still until it is told to go on."""
+
+    now: datetime
+
+    def advance(self, **by: float) -> None:
+        self.now += timedelta(**by)
 
 
 @dataclass(frozen=True)
@@ -64,7 +77,9 @@ def owner(deployment: Deployment) -> Iterator[Connection]:
 
 
 @asynccontextmanager
-async def open_service(deployment: Deployment, **overrides: object) -> AsyncIterator[Service]:
+async def open_service(
+    deployment: Deployment, *, clock: Callable[[], datetime] = lambda: NOW, **overrides: object
+) -> AsyncIterator[Service]:
     settings = Settings(**{"exact_scan_limit": 1000, "encoder_queue_texts": 5000, **overrides})
     database = Database(deployment.app_url, pool_size=6)
     encoder = FakeEncoder(dimension=256)  # one that the schema has an HNSW index for
@@ -82,11 +97,12 @@ async def open_service(deployment: Deployment, **overrides: object) -> AsyncIter
         )
         services = Services(
             settings=settings,
-            clock=lambda: NOW,
+            clock=clock,
             database=database,
             authenticator=Authenticator(database),
             ingest=ingest,
             recaller=Recaller(database, batcher, AccessLog(database)),
+            signer=SIGNER,
         )
         key = create_key(
             deployment.owner_url, tenant=f"t-{new_uuid()}", principal="tester", scopes=("read", "write", "admin")
@@ -104,8 +120,14 @@ async def open_service(deployment: Deployment, **overrides: object) -> AsyncIter
 
 
 @pytest.fixture
-async def service(deployment: Deployment) -> AsyncIterator[Service]:
-    async with open_service(deployment) as opened:
+def clock() -> Clock:
+    """The time of `service`."""
+    return Clock(NOW)
+
+
+@pytest.fixture
+async def service(deployment: Deployment, clock: Clock) -> AsyncIterator[Service]:
+    async with open_service(deployment, clock=lambda: clock.now) as opened:
         yield opened
 
 

@@ -34,10 +34,10 @@ async def test_a_clash_with_a_waiting_job_keeps_the_callers_rows(service: Servic
     queue = service.services.ingest.queue
     for name in ("first", "second"):
         async with service.services.database.write(tenant) as session:
-            await spaces.lock_space(session, name)
+            await spaces.lock_space(session, service.caller, name)
             await enqueue(queue, session, "embed", SpaceId(tenant))
     async with service.services.database.read(tenant) as session:
-        assert [space.name for space in await spaces.list_spaces(session)] == ["first", "second"]
+        assert [space.name for space in await spaces.list_spaces(session, service.caller)] == ["first", "second"]
     assert owner.execute(JOBS, {"tenant": str(tenant)}).scalar_one() == 1
 
 

@@ -75,7 +75,7 @@ async def test_the_same_question_has_the_same_answer(service: Service) -> None:
 
 @pytest.mark.parametrize("recipe", ["fast", "balanced"])
 async def test_what_must_not_be_returned_is_not(service: Service, owner: Connection, recipe: str) -> None:
-    kinds = ("plain", "expired", "superseded", "ended", "archived", "quarantined", "private", "later")
+    kinds = ("plain", "expired", "superseded", "ended", "archived", "quarantined", "private", "planned", "kept")
     written = await service.add(texts=[{"content": f"the {kind} dragon"} for kind in kinds])
     ids = dict(zip(kinds, (item["id"] for item in written["items"]), strict=True))
     other = "00000000-0000-0000-0000-000000000001"
@@ -85,16 +85,17 @@ async def test_what_must_not_be_returned_is_not(service: Service, owner: Connect
     )
     for kind, change in {
         "expired": f"expires_at = '{NOW - timedelta(seconds=1)}'",
-        "superseded": "superseded_at = recorded_at",
+        "superseded": f"valid_to = '{NOW}', superseded_by = '{ids['plain']}'",
         "ended": f"valid_to = '{NOW - timedelta(days=1)}'",
         "archived": "state = 'archived'",
         "quarantined": "state = 'quarantined'",
         "private": f"visibility = 'private', principal_id = '{other}'",
-        "later": f"recorded_at = '{NOW + timedelta(days=9)}'",
+        "planned": f"valid_from = '{NOW + timedelta(days=9)}'",
+        "kept": f"retained_until = '{NOW - timedelta(seconds=1)}'",
     }.items():
         owner.execute(text(f"UPDATE memories SET {change} WHERE id = '{ids[kind]}'"))
     owner.commit()
-    found = await service.recall("dragon", recipe=recipe, as_of=NOW.isoformat(), k=20)
+    found = await service.recall("dragon", recipe=recipe, k=20)
     assert contents(found) == ["the plain dragon"]
     assert (await service.client.get(f"/v1/memories/{ids['expired']}")).status_code == 404
     assert (await service.client.get(f"/v1/memories/{ids['private']}")).status_code == 404
@@ -178,12 +179,17 @@ async def test_without_its_encoder_recall_answers_by_words_and_says_so(service: 
     assert "dense" in found["notes"][0]
 
 
+async def is_indexed(service: Service) -> bool:
+    async with service.services.database.read(service.caller.tenant_id) as session:
+        return (await session.fetch("SELECT ann FROM spaces", {}, tuple_row))[0][0]
+
+
 async def test_a_large_space_moves_to_hnsw_and_finds_the_same(service: Service) -> None:
     await fill(service, 1200)
     exact = [contents(await service.recall(f"entry{n}", k=3))[0] for n in (3, 600, 1199)]
     async with service.services.database.read(service.caller.tenant_id) as session:
-        space = (await spaces.find_spaces(session, ["default"]))[0]
-    assert space.ann is False
+        space = (await spaces.list_spaces(session, service.caller, ["default"]))[0]
+    assert await is_indexed(service) is False
     await index_space(service.services.ingest, service.caller.tenant_id, space.id)
     await service.add(session="late", messages=[{"role": "user", "content": "a late zeppelin"}])
     async with service.services.database.read(service.caller.tenant_id) as session:
@@ -219,11 +225,11 @@ async def test_the_hot_statements_use_their_indexes(service: Service, monkeypatc
     assert "pk_chunks" in cosines
     for plan in (candidates, records):
         assert "pk_memories" in plan
-        assert "pk_memory_versions" in plan
+        assert "pk_contents" in plan
         assert "Seq Scan" not in plan
     assert "pk_chunks" in candidates
     async with service.services.database.read(service.caller.tenant_id) as session:
-        space = (await spaces.find_spaces(session, ["default"]))[0]
+        space = (await spaces.list_spaces(session, service.caller, ["default"]))[0]
     await index_space(service.services.ingest, service.caller.tenant_id, space.id)
     plans.clear()
     await service.recall("river piano")
@@ -253,7 +259,7 @@ async def test_joining_posting_blocks_changes_no_answer(service: Service) -> Non
     before = await service.recall("kettle 42", k=5)
     database, tenant = service.services.database, service.caller.tenant_id
     async with database.write(tenant) as session:
-        space = await spaces.lock_space(session, "default")
+        space = await spaces.lock_space(session, service.caller, "default")
         before_joining = await session.fetch(BLOCKS, {}, tuple_row)
         assert await compact_postings(session, space.id) == 2
         joined = await session.fetch(BLOCKS, {}, tuple_row)

@@ -22,7 +22,7 @@ async def stored(service: Service, space: str = "default") -> list[dict]:
 
 async def space_id(service: Service, name: str = "default") -> object:
     async with service.services.database.read(service.caller.tenant_id) as session:
-        return (await spaces.find_spaces(session, [name]))[0].id
+        return (await spaces.list_spaces(session, service.caller, [name]))[0].id
 
 
 async def test_what_is_stored_comes_back_whole(service: Service) -> None:

@@ -88,7 +88,7 @@ def test_recall() -> None:
         space="sam",
         k=3,
         filters={"kinds": ["turn"]},
-        as_of=datetime(2024, 6, 1, tzinfo=UTC),
+        as_of_known=datetime(2024, 6, 1, tzinfo=UTC),
         explain=True,
     )
     assert answer.results[0].memory.content == "My sister Ada moved to Lisbon in spring."
@@ -98,7 +98,7 @@ def test_recall() -> None:
         "spaces": ["sam"],
         "k": 3,
         "filters": {"kinds": ["turn"]},
-        "as_of": "2024-06-01T00:00:00Z",
+        "as_of_known": "2024-06-01T00:00:00Z",
         "explain": True,
     }
 

@@ -15,18 +15,29 @@ depends_on: Sequence[str] | None = None
 
 TENANT_TABLES = (
     "tenants",
+    "blobs",
+    "erasures",
+    "groups",
     "principals",
-    "api_keys",
     "spaces",
-    "sessions",
-    "memories",
-    "memory_versions",
-    "chunks",
-    "postings",
+    "api_keys",
+    "group_members",
     "operations",
-    "operation_changes",
-    "lineage",
+    "postings",
     "receipts",
+    "sessions",
+    "snapshots",
+    "subscriptions",
+    "webhooks",
+    "memories",
+    "tombstones",
+    "chunks",
+    "contents",
+    "grants",
+    "lineage",
+    "memory_history",
+    "tensor_prefixes",
+    "tensors",
 )
 ANN_DIMENSIONS = (256, 384, 512, 768, 1024, 1536, 2048, 3072)
 
@@ -49,6 +60,23 @@ AS $$
 $$
 """
 
+# A sweep looks after every tenant; the function tells it where there is something to do, and nothing else.
+DUE_SPACES = """
+CREATE FUNCTION memsvc_due_spaces(moment timestamptz)
+RETURNS TABLE (tenant_id uuid, space_id uuid)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public
+AS $$
+    SELECT s.tenant_id, s.id FROM spaces s
+    WHERE EXISTS (SELECT 1 FROM memories m WHERE m.space_id = s.id AND m.tenant_id = s.tenant_id
+            AND m.expires_at IS NOT NULL AND m.expires_at <= moment
+            AND (m.state <> 'expired' OR s.policies ? 'erase_expired_after_days'))
+        OR EXISTS (SELECT 1 FROM memories m WHERE m.space_id = s.id AND m.tenant_id = s.tenant_id
+            AND m.retained_until IS NOT NULL AND m.retained_until <= moment
+            AND (m.state <> 'expired' OR s.policies ? 'erase_expired_after_days'))
+    ORDER BY s.tenant_id, s.id
+$$
+"""
+
 
 def upgrade() -> None:
     op.execute("CREATE EXTENSION IF NOT EXISTS vector")
@@ -65,6 +93,7 @@ def upgrade() -> None:
         same_tenant = f"(tenant_id = {CURRENT_TENANT})"
         op.execute(f"CREATE POLICY tenant ON {table} USING {same_tenant} WITH CHECK {same_tenant}")
     op.execute(FIND_KEY)
+    op.execute(DUE_SPACES)
     op.get_bind().exec_driver_sql(SchemaManager.get_schema().replace("%", "%%"))
 
 
@@ -99,6 +128,44 @@ def create_tables() -> None:
         sa.UniqueConstraint("name", name=op.f("uq_tenants_name")),
     )
     op.create_table(
+        "blobs",
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("hash", sa.LargeBinary(), nullable=False, comment="SHA-256 of the bytes"),
+        sa.Column("bytes", sa.BigInteger(), nullable=False),
+        sa.Column("principal_id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["tenant_id"], ["tenants.tenant_id"], name=op.f("fk_blobs_tenant_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("tenant_id", "hash", name=op.f("pk_blobs")),
+    )
+    op.create_table(
+        "erasures",
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("principal_id", sa.Uuid(), nullable=False),
+        sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column(
+            "receipt", JSONB(), nullable=False, comment="the signed document: counts and hashes of ids, never content"
+        ),
+        sa.ForeignKeyConstraint(
+            ["tenant_id"], ["tenants.tenant_id"], name=op.f("fk_erasures_tenant_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_erasures")),
+    )
+    op.create_table(
+        "groups",
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["tenant_id"], ["tenants.tenant_id"], name=op.f("fk_groups_tenant_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_groups")),
+        sa.UniqueConstraint("name", "tenant_id", name=op.f("uq_groups_name_tenant_id")),
+    )
+    op.create_table(
         "principals",
         sa.Column("tenant_id", sa.Uuid(), nullable=False),
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -118,6 +185,28 @@ def create_tables() -> None:
         sa.Column("next_memory", sa.BigInteger(), server_default="1", nullable=False),
         sa.Column("next_chunk", sa.BigInteger(), server_default="1", nullable=False),
         sa.Column("next_session", sa.Integer(), server_default="1", nullable=False),
+        sa.Column(
+            "next_operation",
+            sa.BigInteger(),
+            server_default="1",
+            nullable=False,
+            comment="the change feed's next place",
+        ),
+        sa.Column("owner_id", sa.Uuid(), nullable=True),
+        sa.Column(
+            "open",
+            sa.Boolean(),
+            server_default="true",
+            nullable=False,
+            comment="every principal of the tenant may use it",
+        ),
+        sa.Column(
+            "followers",
+            sa.Integer(),
+            server_default="0",
+            nullable=False,
+            comment="its webhooks, and spaces subscribed to it",
+        ),
         sa.Column("memories", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("chunks", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column(
@@ -152,14 +241,42 @@ def create_tables() -> None:
         sa.UniqueConstraint("prefix", name=op.f("uq_api_keys_prefix")),
     )
     op.create_table(
+        "group_members",
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("group_id", sa.Uuid(), nullable=False),
+        sa.Column("principal_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "group_id"],
+            ["groups.tenant_id", "groups.id"],
+            name=op.f("fk_group_members_tenant_id_group_id"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "principal_id"],
+            ["principals.tenant_id", "principals.id"],
+            name=op.f("fk_group_members_tenant_id_principal_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("tenant_id", "group_id", "principal_id", name=op.f("pk_group_members")),
+    )
+    op.create_index("ix_group_members_principal", "group_members", ["principal_id"], unique=False)
+    op.create_table(
         "operations",
         sa.Column("tenant_id", sa.Uuid(), nullable=False),
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("space_id", sa.Uuid(), nullable=False),
+        sa.Column(
+            "number",
+            sa.BigInteger(),
+            nullable=False,
+            comment="place in the space's change feed, in the order of commits",
+        ),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("principal_id", sa.Uuid(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("details", JSONB(), server_default="{}", nullable=False, comment="counts and ids, never content"),
         sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("undoes", sa.Uuid(), nullable=True),
         sa.Column("undone_by", sa.Uuid(), nullable=True),
         sa.ForeignKeyConstraint(
             ["tenant_id", "space_id"],
@@ -168,6 +285,7 @@ def create_tables() -> None:
             ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_operations")),
+        sa.UniqueConstraint("space_id", "number", "tenant_id", name=op.f("uq_operations_space_id_number_tenant_id")),
     )
     op.create_table(
         "postings",
@@ -194,7 +312,7 @@ def create_tables() -> None:
         sa.Column("principal_id", sa.Uuid(), nullable=False),
         sa.Column("idempotency_key", sa.Text(), nullable=True),
         sa.Column("request_hash", sa.LargeBinary(), nullable=False),
-        sa.Column("items", JSONB(), nullable=False, comment="[id, created, version, chunks] in the order sent"),
+        sa.Column("items", JSONB(), nullable=False, comment="[id, created] in the order sent"),
         sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
             ["tenant_id", "space_id"],
@@ -230,6 +348,94 @@ def create_tables() -> None:
         sa.UniqueConstraint("space_id", "name", "tenant_id", name=op.f("uq_sessions_space_id_name_tenant_id")),
     )
     op.create_table(
+        "snapshots",
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("space_id", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False, comment="the last operation it holds"),
+        sa.Column("principal_id", sa.Uuid(), nullable=False),
+        sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "space_id"],
+            ["spaces.tenant_id", "spaces.id"],
+            name=op.f("fk_snapshots_tenant_id_space_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_snapshots")),
+        sa.UniqueConstraint("space_id", "name", "tenant_id", name=op.f("uq_snapshots_space_id_name_tenant_id")),
+    )
+    op.create_table(
+        "subscriptions",
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("space_id", sa.Uuid(), nullable=False),
+        sa.Column("source_id", sa.Uuid(), nullable=False),
+        sa.Column("principal_id", sa.Uuid(), nullable=False),
+        sa.Column("filter", JSONB(), nullable=False, comment="conditions as in recall's `filters`"),
+        sa.Column(
+            "include_copies",
+            sa.Boolean(),
+            nullable=False,
+            comment="also what the source has from its own subscriptions",
+        ),
+        sa.Column(
+            "position", sa.BigInteger(), nullable=False, comment="the last operation of the source that was delivered"
+        ),
+        sa.Column("state", sa.Text(), server_default="active", nullable=False),
+        sa.Column("reason", sa.Text(), nullable=True, comment="why it is suspended"),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("state IN ('active', 'suspended')", name=op.f("ck_subscriptions_state")),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "source_id"],
+            ["spaces.tenant_id", "spaces.id"],
+            name=op.f("fk_subscriptions_tenant_id_source_id"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "space_id"],
+            ["spaces.tenant_id", "spaces.id"],
+            name=op.f("fk_subscriptions_tenant_id_space_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_subscriptions")),
+        sa.UniqueConstraint(
+            "space_id", "source_id", "tenant_id", name=op.f("uq_subscriptions_space_id_source_id_tenant_id")
+        ),
+    )
+    op.create_index("ix_subscriptions_source", "subscriptions", ["source_id"], unique=False)
+    op.create_table(
+        "webhooks",
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("space_id", sa.Uuid(), nullable=False),
+        sa.Column("principal_id", sa.Uuid(), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("secret", sa.LargeBinary(), nullable=False),
+        sa.Column("cursor", sa.Text(), nullable=False, comment="of the change feed: what lies before it was delivered"),
+        sa.Column(
+            "sending",
+            sa.Text(),
+            nullable=True,
+            comment="where the message on its way ends, so that each try sends the same",
+        ),
+        sa.Column("state", sa.Text(), server_default="active", nullable=False),
+        sa.Column("failures", sa.Integer(), server_default="0", nullable=False, comment="tries since the last success"),
+        sa.Column("failing_since", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("next_try_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("last_error", sa.Text(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("state IN ('active', 'paused')", name=op.f("ck_webhooks_state")),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "space_id"],
+            ["spaces.tenant_id", "spaces.id"],
+            name=op.f("fk_webhooks_tenant_id_space_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_webhooks")),
+    )
+    op.create_index("ix_webhooks_space", "webhooks", ["space_id"], unique=False)
+    op.create_table(
         "memories",
         sa.Column("tenant_id", sa.Uuid(), nullable=False),
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -247,21 +453,26 @@ def create_tables() -> None:
         sa.Column("occurred_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("occurred_zone", sa.Text(), nullable=True),
         sa.Column("valid_from", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("valid_from_precision", sa.Text(), nullable=True),
         sa.Column("valid_to", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("valid_to_precision", sa.Text(), nullable=True),
+        sa.Column("superseded_by", sa.Uuid(), nullable=True),
         sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("superseded_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("operation_id", sa.Uuid(), nullable=False),
         sa.Column("state", sa.Text(), server_default="generated", nullable=False),
         sa.Column("version", sa.Integer(), server_default="1", nullable=False),
-        sa.Column("importance", sa.REAL(), server_default="0.5", nullable=False),
-        sa.Column("strength", sa.REAL(), server_default="1", nullable=False),
+        sa.Column("importance", sa.Double(), server_default="0.5", nullable=False),
+        sa.Column("strength", sa.Double(), server_default="1", nullable=False),
         sa.Column("access_count", sa.Integer(), server_default="0", nullable=False),
         sa.Column("last_accessed_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("trust", sa.REAL(), server_default="0.5", nullable=False),
+        sa.Column("trust", sa.Double(), server_default="0.5", nullable=False),
         sa.Column("sensitivity", sa.Text(), server_default="normal", nullable=False),
         sa.Column("visibility", sa.Text(), server_default="space", nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("retained_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("legal_hold", sa.Boolean(), server_default="false", nullable=False),
+        sa.Column("content_number", sa.BigInteger(), nullable=False, comment="which of its contents"),
         sa.Column("content_hash", sa.LargeBinary(), nullable=False),
         sa.Column("fingerprint", sa.LargeBinary(), nullable=False, comment="what makes an exact duplicate"),
         sa.Column("searchable", sa.Boolean(), nullable=False, comment="all its chunks are embedded"),
@@ -292,13 +503,38 @@ def create_tables() -> None:
         sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_memories")),
         sa.UniqueConstraint("space_id", "number", "tenant_id", name=op.f("uq_memories_space_id_number_tenant_id")),
     )
+    op.create_index(
+        "ix_memories_core", "memories", ["space_id", "name"], unique=False, postgresql_where=sa.text("kind = 'core'")
+    )
+    op.create_index(
+        "ix_memories_expiry",
+        "memories",
+        ["space_id", "expires_at"],
+        unique=False,
+        postgresql_where=sa.text("expires_at IS NOT NULL"),
+    )
     op.create_index("ix_memories_fingerprint", "memories", ["space_id", "fingerprint"], unique=False)
+    op.create_index("ix_memories_operation", "memories", ["operation_id"], unique=False)
     op.create_index(
         "ix_memories_pending",
         "memories",
         ["space_id", "number"],
         unique=False,
         postgresql_where=sa.text("NOT searchable"),
+    )
+    op.create_index(
+        "ix_memories_retention",
+        "memories",
+        ["space_id", "retained_until"],
+        unique=False,
+        postgresql_where=sa.text("retained_until IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_memories_superseded",
+        "memories",
+        ["superseded_by"],
+        unique=False,
+        postgresql_where=sa.text("superseded_by IS NOT NULL"),
     )
     op.create_index(
         "uq_memories_position",
@@ -308,21 +544,25 @@ def create_tables() -> None:
         postgresql_where=sa.text("session_id IS NOT NULL"),
     )
     op.create_table(
-        "operation_changes",
+        "tombstones",
         sa.Column("tenant_id", sa.Uuid(), nullable=False),
         sa.Column("operation_id", sa.Uuid(), nullable=False),
         sa.Column("memory_id", sa.Uuid(), nullable=False),
-        sa.Column("before", JSONB(), nullable=True, comment="header fields and version, never content"),
-        sa.Column("after", JSONB(), nullable=True),
+        sa.Column(
+            "readers",
+            sa.ARRAY(sa.Uuid()),
+            nullable=True,
+            comment="who alone could read it; NULL: everyone who may read the space",
+        ),
         sa.ForeignKeyConstraint(
             ["tenant_id", "operation_id"],
             ["operations.tenant_id", "operations.id"],
-            name=op.f("fk_operation_changes_tenant_id_operation_id"),
+            name=op.f("fk_tombstones_tenant_id_operation_id"),
             ondelete="CASCADE",
         ),
-        sa.PrimaryKeyConstraint("tenant_id", "operation_id", "memory_id", name=op.f("pk_operation_changes")),
+        sa.PrimaryKeyConstraint("tenant_id", "operation_id", "memory_id", name=op.f("pk_tombstones")),
     )
-    op.create_index("ix_operation_changes_memory", "operation_changes", ["memory_id"], unique=False)
+    op.create_index("ix_tombstones_memory", "tombstones", ["memory_id"], unique=False)
     op.create_table(
         "chunks",
         sa.Column("tenant_id", sa.Uuid(), nullable=False),
@@ -330,10 +570,10 @@ def create_tables() -> None:
         sa.Column("number", sa.BigInteger(), nullable=False),
         sa.Column("memory_id", sa.Uuid(), nullable=False),
         sa.Column(
-            "memory_number",
+            "content_number",
             sa.BigInteger(),
             nullable=False,
-            comment="its memory's number, so that scoring needs no join",
+            comment="of the content it is cut from; scoring needs no join",
         ),
         sa.Column("ordinal", sa.Integer(), nullable=False),
         sa.Column("start_char", sa.Integer(), nullable=False),
@@ -354,23 +594,75 @@ def create_tables() -> None:
     )
     op.create_index("ix_chunks_memory", "chunks", ["memory_id"], unique=False)
     op.create_table(
+        "contents",
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("memory_id", sa.Uuid(), nullable=False),
+        sa.Column(
+            "number", sa.BigInteger(), nullable=False, comment="drawn from the same counter as a memory's number"
+        ),
+        sa.Column("content", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "memory_id"],
+            ["memories.tenant_id", "memories.id"],
+            name=op.f("fk_contents_tenant_id_memory_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("tenant_id", "memory_id", "number", name=op.f("pk_contents")),
+    )
+    op.create_table(
+        "grants",
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("space_id", sa.Uuid(), nullable=False),
+        sa.Column("memory_id", sa.Uuid(), nullable=True),
+        sa.Column("principal_id", sa.Uuid(), nullable=True),
+        sa.Column("group_id", sa.Uuid(), nullable=True),
+        sa.Column("rights", sa.ARRAY(sa.Text()), nullable=False),
+        sa.Column("granted_by", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("rights <@ ARRAY['read', 'write', 'share', 'erase']", name=op.f("ck_grants_rights")),
+        sa.CheckConstraint("(principal_id IS NULL) <> (group_id IS NULL)", name=op.f("ck_grants_grantee")),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "group_id"],
+            ["groups.tenant_id", "groups.id"],
+            name=op.f("fk_grants_tenant_id_group_id"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "memory_id"],
+            ["memories.tenant_id", "memories.id"],
+            name=op.f("fk_grants_tenant_id_memory_id"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "principal_id"],
+            ["principals.tenant_id", "principals.id"],
+            name=op.f("fk_grants_tenant_id_principal_id"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "space_id"],
+            ["spaces.tenant_id", "spaces.id"],
+            name=op.f("fk_grants_tenant_id_space_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_grants")),
+    )
+    op.create_index("ix_grants_space", "grants", ["space_id"], unique=False)
+    op.create_table(
         "lineage",
         sa.Column("tenant_id", sa.Uuid(), nullable=False),
         sa.Column("derived_id", sa.Uuid(), nullable=False),
         sa.Column("source_id", sa.Uuid(), nullable=False),
+        sa.Column("source_version", sa.Integer(), nullable=False),
         sa.Column("operation_id", sa.Uuid(), nullable=False),
-        sa.Column("recorded_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint("derived_id <> source_id", name=op.f("ck_lineage_acyclic")),
         sa.ForeignKeyConstraint(
             ["tenant_id", "derived_id"],
             ["memories.tenant_id", "memories.id"],
             name=op.f("fk_lineage_tenant_id_derived_id"),
             ondelete="CASCADE",
-        ),
-        sa.ForeignKeyConstraint(
-            ["tenant_id", "operation_id"],
-            ["operations.tenant_id", "operations.id"],
-            name=op.f("fk_lineage_tenant_id_operation_id"),
         ),
         sa.ForeignKeyConstraint(
             ["tenant_id", "source_id"],
@@ -380,21 +672,105 @@ def create_tables() -> None:
         ),
         sa.PrimaryKeyConstraint("tenant_id", "derived_id", "source_id", name=op.f("pk_lineage")),
     )
+    op.create_index("ix_lineage_operation", "lineage", ["operation_id"], unique=False)
     op.create_index("ix_lineage_source", "lineage", ["source_id"], unique=False)
     op.create_table(
-        "memory_versions",
+        "memory_history",
         sa.Column("tenant_id", sa.Uuid(), nullable=False),
-        sa.Column("memory_id", sa.Uuid(), nullable=False),
-        sa.Column("version", sa.Integer(), nullable=False),
-        sa.Column("content", sa.Text(), nullable=False),
-        sa.Column("content_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("space_id", sa.Uuid(), nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False, comment="order of recording inside the space"),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("payload_type", sa.Text(), server_default="plaintext", nullable=False),
+        sa.Column("role", sa.Text(), nullable=True),
+        sa.Column("name", sa.Text(), nullable=True, comment="who spoke, or whom it is about"),
+        sa.Column("session_id", sa.Uuid(), nullable=True),
+        sa.Column("session_number", sa.Integer(), nullable=True),
+        sa.Column("position", sa.Integer(), nullable=True),
+        sa.Column("origin", sa.Text(), server_default="user_input", nullable=False),
         sa.Column("principal_id", sa.Uuid(), nullable=False),
+        sa.Column("occurred_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("occurred_zone", sa.Text(), nullable=True),
+        sa.Column("valid_from", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("valid_from_precision", sa.Text(), nullable=True),
+        sa.Column("valid_to", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("valid_to_precision", sa.Text(), nullable=True),
+        sa.Column("superseded_by", sa.Uuid(), nullable=True),
         sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("operation_id", sa.Uuid(), nullable=False),
+        sa.Column("state", sa.Text(), server_default="generated", nullable=False),
+        sa.Column("version", sa.Integer(), server_default="1", nullable=False),
+        sa.Column("importance", sa.Double(), server_default="0.5", nullable=False),
+        sa.Column("strength", sa.Double(), server_default="1", nullable=False),
+        sa.Column("access_count", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("last_accessed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("trust", sa.Double(), server_default="0.5", nullable=False),
+        sa.Column("sensitivity", sa.Text(), server_default="normal", nullable=False),
+        sa.Column("visibility", sa.Text(), server_default="space", nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("retained_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("legal_hold", sa.Boolean(), server_default="false", nullable=False),
+        sa.Column("content_number", sa.BigInteger(), nullable=False, comment="which of its contents"),
+        sa.Column("content_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("fingerprint", sa.LargeBinary(), nullable=False, comment="what makes an exact duplicate"),
+        sa.Column("searchable", sa.Boolean(), nullable=False, comment="all its chunks are embedded"),
+        sa.Column("metadata", JSONB(), server_default="{}", nullable=False),
+        sa.Column("known_to", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "id"],
+            ["memories.tenant_id", "memories.id"],
+            name=op.f("fk_memory_history_tenant_id_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("tenant_id", "id", "version", name=op.f("pk_memory_history")),
+    )
+    op.create_index("ix_memory_history_known", "memory_history", ["space_id", "known_to"], unique=False)
+    op.create_index("ix_memory_history_operation", "memory_history", ["operation_id"], unique=False)
+    op.create_table(
+        "tensor_prefixes",
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("hash", sa.LargeBinary(), nullable=False, comment="of the model and the first `tokens` token ids"),
+        sa.Column("memory_id", sa.Uuid(), nullable=False),
+        sa.Column("tokens", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(
             ["tenant_id", "memory_id"],
             ["memories.tenant_id", "memories.id"],
-            name=op.f("fk_memory_versions_tenant_id_memory_id"),
+            name=op.f("fk_tensor_prefixes_tenant_id_memory_id"),
             ondelete="CASCADE",
         ),
-        sa.PrimaryKeyConstraint("tenant_id", "memory_id", "version", name=op.f("pk_memory_versions")),
+        sa.PrimaryKeyConstraint("tenant_id", "hash", "memory_id", name=op.f("pk_tensor_prefixes")),
     )
+    op.create_index("ix_tensor_prefixes_memory", "tensor_prefixes", ["memory_id"], unique=False)
+    op.create_table(
+        "tensors",
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("memory_id", sa.Uuid(), nullable=False),
+        sa.Column("blob_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("source_id", sa.Uuid(), nullable=True),
+        sa.Column("source_version", sa.Integer(), nullable=True),
+        sa.Column("model", sa.Text(), nullable=False),
+        sa.Column("model_revision", sa.Text(), nullable=False),
+        sa.Column("tokenizer_hash", sa.Text(), nullable=False),
+        sa.Column("layers", sa.Integer(), nullable=True),
+        sa.Column("heads", sa.Integer(), nullable=True),
+        sa.Column("dtype", sa.Text(), nullable=False),
+        sa.Column("shape", sa.ARRAY(sa.Integer()), nullable=False),
+        sa.Column("position_scheme", sa.Text(), nullable=True),
+        sa.Column(
+            "token_ids", sa.ARRAY(sa.Integer()), nullable=True, comment="what an activation is the cache of, in order"
+        ),
+        sa.Column("tokens", sa.Integer(), server_default="0", nullable=False),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "blob_hash"], ["blobs.tenant_id", "blobs.hash"], name=op.f("fk_tensors_tenant_id_blob_hash")
+        ),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "memory_id"],
+            ["memories.tenant_id", "memories.id"],
+            name=op.f("fk_tensors_tenant_id_memory_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("tenant_id", "memory_id", name=op.f("pk_tensors")),
+    )
+    op.create_index("ix_tensors_blob", "tensors", ["blob_hash"], unique=False)
+    op.create_index("ix_tensors_source", "tensors", ["source_id"], unique=False)

@@ -7,11 +7,16 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
 Kind = Literal["turn", "fact", "summary", "preference", "procedure", "concept", "core", "document"]
-TextKind = Literal["fact", "summary", "preference", "procedure", "concept", "core", "document"]
+TextKind = Literal["fact", "summary", "preference", "procedure", "concept", "document"]
 Role = Literal["user", "assistant", "system", "tool"]
 State = Literal["generated", "activated", "merged", "archived", "expired", "frozen", "quarantined"]
 Scope = Literal["read", "write", "admin"]
+Sensitivity = Literal["public", "normal", "sensitive"]
+Visibility = Literal["private", "space", "tenant"]
+DeleteMode = Literal["archive", "expire", "erase"]
+Precision = Literal["year", "month", "day", "instant"]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
+Reason = Annotated[str, StringConstraints(min_length=1, max_length=1000, pattern=r"^[^\x00]+$")]
 Metadata = dict[str, JsonValue]
 
 
@@ -27,8 +32,21 @@ class Header(Model):
     id: UUID | None = Field(None, description="Your id; the same id with the same content is stored once.")
     content: str = Field(description="The text, stored byte for byte.")
     importance: float = Field(0.5, ge=0, le=1, description="How much it matters, 0 to 1.")
-    sensitivity: Literal["public", "normal", "sensitive"] = "normal"
+    sensitivity: Sensitivity = "normal"
+    visibility: Visibility = Field("space", description="private: you alone; space: its readers; tenant: everyone.")
     expires_at: datetime | None = Field(None, description="After this moment it is never returned.")
+    valid_from: str | None = Field(
+        None, description="Since when it is true: a year, month or day (its first moment), or a moment (ISO 8601)."
+    )
+    valid_to: str | None = Field(
+        None, description="Until when it was true: a year, month or day (included), or a moment. Unset: it still is."
+    )
+    derived_from: list[UUID] = Field(
+        default_factory=list, max_length=1000, description="Memories it was made from; erasing one erases it."
+    )
+    supersedes: list[UUID] = Field(
+        default_factory=list, max_length=100, description="Memories of this space that are no longer true from here on."
+    )
     metadata: Metadata = Field(default_factory=dict, description="Free fields; recall filters by equality.")
 
 
@@ -111,8 +129,14 @@ class Memory(Model):
     actor: str = Field(description="Principal that wrote it.")
     occurred_at: datetime | None
     occurred_zone: str | None
-    recorded_at: datetime
-    updated_at: datetime
+    valid_from: datetime | None
+    valid_from_precision: Precision | None
+    valid_to: datetime | None = Field(description="The first moment at which it was no longer true.")
+    valid_to_precision: Precision | None
+    superseded_by: UUID | None
+    recorded_at: datetime = Field(description="When its first version became known.")
+    updated_at: datetime = Field(description="When this version became known.")
+    operation_id: UUID = Field(description="The operation that made this version.")
     state: State
     version: int
     importance: float
@@ -123,6 +147,7 @@ class Memory(Model):
     sensitivity: str
     visibility: str
     expires_at: datetime | None
+    retained_until: datetime | None = Field(description="The end that its space's retention policy sets.")
     legal_hold: bool
     content_hash: str = Field(description="SHA-256 of the content, hex.")
     searchable: bool
@@ -144,6 +169,37 @@ class MemoryPatch(Model):
     metadata: Metadata | None = Field(None, description="Replaces the metadata whole.")
     timestamp: datetime | None = None
     expires_at: datetime | None = None
+    valid_from: str | None = None
+    valid_to: str | None = None
+    visibility: Visibility | None = None
+    sensitivity: Sensitivity | None = None
+    trust: float | None = Field(None, ge=0, le=1)
+    timezone: str = Field("UTC", description="IANA zone of times that carry no offset.")
+    reason: Reason | None = Field(None, description="Why, for the history.")
+
+
+class KindRetention(Model):
+    """How long one kind of memory is kept, counted from its recording."""
+
+    ttl_days: float = Field(gt=0, le=36_500)
+
+
+class Policies(Model):
+    """What holds for a whole space."""
+
+    ttl_days: float | None = Field(None, gt=0, le=36_500, description="How long memories are kept; unset: for ever.")
+    kinds: dict[Kind, KindRetention] = Field(default_factory=dict, description="The same by kind, before `ttl_days`.")
+    erase_expired_after_days: float | None = Field(
+        None, ge=0, le=36_500, description="Erase for good what expired this long ago; unset: keep it, unreadable."
+    )
+    core_tokens: int = Field(1000, ge=50, le=20_000, description="Most tokens of the space's core memory.")
+
+
+class SpacePolicies(Model):
+    """Set a space's policies; `open` false restricts it to its owner and those it is granted to."""
+
+    open: bool = True
+    policies: Policies = Field(default_factory=Policies)
 
 
 class SpaceOut(Model):
@@ -154,6 +210,9 @@ class SpaceOut(Model):
     chunks: int
     pending: int
     encoder: str | None
+    owner: str | None
+    open: bool
+    policies: Policies
     created_at: datetime
 
 
@@ -189,7 +248,11 @@ class RecallRequest(Model):
     spaces: list[Name] = Field(default_factory=lambda: ["default"], min_length=1, max_length=50)
     k: int = Field(10, ge=1, le=500)
     filters: Filters = Field(default_factory=Filters)
-    as_of: datetime | None = Field(None, description="Only what was recorded by then.")
+    as_of_valid: datetime | None = Field(None, description="What was true then; by default what is true now.")
+    as_of_known: datetime | None = Field(
+        None, description="What was known then. Without `as_of_valid`, what was then held to be true."
+    )
+    include_superseded: bool = Field(False, description="Also what a later memory has superseded.")
     now: datetime | None = Field(None, description="The asker's clock, for `yesterday` and recency.")
     timezone: str = Field("UTC", description="The asker's IANA zone.")
     recipe: Literal["fast", "balanced"] = "balanced"
@@ -197,7 +260,7 @@ class RecallRequest(Model):
     explain: bool = Field(False, description="Add scores per stage, reasons and neighbours.")
 
 
-class Reason(Model):
+class StageReason(Model):
     """One stage's part in a result's score."""
 
     stage: str
@@ -225,7 +288,7 @@ class RecallResult(Model):
     snippet_end: int
     tokens: int
     matched_terms: list[str]
-    reasons: list[Reason] = Field(default_factory=list)
+    reasons: list[StageReason] = Field(default_factory=list)
     neighbours: list[Neighbour] = Field(default_factory=list)
 
 
@@ -263,6 +326,7 @@ class ContextResponse(Model):
 
     text: str
     citations: list[Citation]
+    core: list[str] = Field(default_factory=list, description="Labels of the core memory that the text begins with.")
     tokens: int
     degraded: bool
     notes: list[str]

@@ -1,0 +1,63 @@
+"""`client.core`. The synchronous form is generated from this file by `tools/generate_sync.py`."""
+
+from collections.abc import Mapping
+
+from memsvc.sdk import requests
+from memsvc.sdk._async_send import Send
+from memsvc.sdk.requests import Moment
+from memsvc.wire.core import CoreEdit, CoreMemory, CoreSection
+
+
+class AsyncCore:
+    """The core memory of a space: small, labelled sections that every context begins with.
+
+    `version`: with the version of a section that was read, a change raises `PreconditionFailed` when it is no longer
+    the current one. All methods raise what the client's do.
+    """
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+
+    async def get(
+        self, *, space: str = "default", as_of_valid: Moment = None, as_of_known: Moment = None
+    ) -> CoreMemory:
+        """All sections, as they are or were at another time."""
+        params = {"space": space, "as_of_valid": as_of_valid, "as_of_known": as_of_known}
+        return await self._send(requests.fetch("/v1/core", CoreMemory, params))
+
+    async def append(
+        self, label: str, text: str, *, space: str = "default", reason: str | None = None, version: int | None = None
+    ) -> CoreSection:
+        """Add a line to a section, made when it is new."""
+        return await self._edit(label, {"mode": "append", "text": text, "reason": reason}, space, version)
+
+    async def replace(
+        self,
+        label: str,
+        old: str,
+        text: str,
+        *,
+        space: str = "default",
+        reason: str | None = None,
+        version: int | None = None,
+    ) -> CoreSection:
+        """Put `text` in the place of `old`, which must occur once in the section."""
+        fields = {"mode": "replace", "old": old, "text": text, "reason": reason}
+        return await self._edit(label, fields, space, version)
+
+    async def rewrite(
+        self, label: str, text: str, *, space: str = "default", reason: str | None = None, version: int | None = None
+    ) -> CoreSection:
+        """Set a section whole."""
+        return await self._edit(label, {"mode": "rewrite", "text": text, "reason": reason}, space, version)
+
+    async def remove(self, label: str, *, space: str = "default", version: int | None = None) -> None:
+        """Archive a section; undoing the operation brings it back."""
+        await self._send(requests.delete_core(label, space, version))
+
+    async def _edit(self, label: str, fields: Mapping[str, object], space: str, version: int | None) -> CoreSection:
+        params = {"space": space}
+        path = requests.core_path(label)
+        return await self._send(
+            requests.post(path, CoreEdit, fields, CoreSection, params=params, version=version, retried=False)
+        )

@@ -1,0 +1,136 @@
+# ruff: noqa: UP028 - `yield from` has no asynchronous form
+"""Synchronous: generated from `_async_tensors.py` by `tools/generate_sync.py`; change that file."""
+
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Unpack
+from uuid import UUID
+
+import httpx
+
+from memsvc.sdk import requests_tensors as requests
+from memsvc.sdk import retry
+from memsvc.sdk._sync_send import Send
+from memsvc.sdk.errors import error_from_response
+from memsvc.sdk.requests_tensors import (
+    CandidateOptions,
+    ChangeOptions,
+    MatchOptions,
+    Source,
+    TensorOptions,
+)
+from memsvc.wire.tensors import CandidateList, Match, TensorChanges, TensorRecord
+
+
+class Tensors:
+    """`client.tensors`: KV caches, soft prompts and adapters, kept beside the texts they were made from.
+
+    All methods raise what the client's do. All may be repeated: nothing is stored twice.
+    """
+
+    def __init__(self, send: Send, http: httpx.Client, *, retries: int) -> None:
+        self._send = send
+        self._http = http
+        self._retries = retries
+
+    def upload(self, source: Source) -> str:
+        """Store a safetensors file, given by its path or its bytes, and return its SHA-256. It is streamed."""
+        sha256, length = requests.measure(source)
+        path = requests.blob_path(sha256)
+        headers = {**requests.BLOB_HEADERS, "Content-Length": str(length)}
+        attempt = 0
+        while True:
+            try:
+                response = self._http.put(path, content=_pieces(source), headers=headers)
+            except httpx.RequestError as error:
+                delay = retry.delay_s(error, attempt)
+                if attempt >= self._retries or delay is None:
+                    raise retry.failure(error, str(self._http.base_url)) from error
+            else:
+                delay = retry.delay_s(response, attempt)
+                if response.is_success:
+                    return sha256
+                if attempt >= self._retries or delay is None:
+                    raise error_from_response(response, now=datetime.now(UTC))
+            time.sleep(delay)
+            attempt += 1
+
+    def download(self, sha256: str, path: str | Path) -> Path:
+        """Fetch a blob into a file, streamed. The file appears, or changes, only when the hash of all bytes agrees."""
+        target = Path(path)
+        attempt = 0
+        while True:
+            try:
+                delay = self._download_once(sha256, target, attempt)
+            except httpx.RequestError as error:
+                delay = retry.delay_s(error, attempt)
+                if attempt >= self._retries or delay is None:
+                    raise retry.failure(error, str(self._http.base_url)) from error
+            if delay is None:
+                return target
+            time.sleep(delay)
+            attempt += 1
+
+    def create_activation(
+        self, blob: str, *, token_ids: Sequence[int] = (), **options: Unpack[TensorOptions]
+    ) -> TensorRecord:
+        """Keep an uploaded blob as an activation. With `source`, the id of the memory it was made from, it is used
+
+        only as long as that memory is what it was. With 16 `token_ids` or more, `match` finds it.
+        """
+        return self._send(requests.activation(blob, token_ids, options))
+
+    def create_parametric(self, blob: str, **options: Unpack[TensorOptions]) -> TensorRecord:
+        """Keep an uploaded blob as adapter weights."""
+        return self._send(requests.parametric(blob, options))
+
+    def get_activation(self, memory_id: UUID | str) -> TensorRecord:
+        """One activation with its tensor header; `tensor.reusable` says whether it may be used now."""
+        return self._send(requests.tensor_record(memory_id, adapter=False))
+
+    def get_parametric(self, memory_id: UUID | str) -> TensorRecord:
+        """One adapter with its tensor header."""
+        return self._send(requests.tensor_record(memory_id, adapter=True))
+
+    def match(self, **options: Unpack[MatchOptions]) -> Match | None:
+        """The reusable activation with the longest prefix in common, None when none shares 16 tokens.
+
+        Give `token_ids`, or `prefix_hashes` as docs/tensors.md makes them. Crop the cache to `matched_tokens`.
+        """
+        answer = self._send(requests.match(options))
+        return answer.match
+
+    def candidates(self, model: str, **options: Unpack[CandidateOptions]) -> CandidateList:
+        """Plaintext memories that are worth an activation of the model, most used first."""
+        return self._send(requests.candidates(model, options))
+
+    def invalidate(
+        self, model: str, *, keep_revision: str | None = None, **options: Unpack[ChangeOptions]
+    ) -> TensorChanges:
+        """Expire all tensor records of the model, but those of one revision."""
+        return self._send(requests.invalidate(model, keep_revision, options))
+
+    def demote(self, *, idle_days: float = 30, **options: Unpack[ChangeOptions]) -> TensorChanges:
+        """Archive the activations not used for so many days; the plaintext they came from stays."""
+        return self._send(requests.demote(idle_days, options))
+
+    def _download_once(self, sha256: str, target: Path, attempt: int) -> float | None:
+        """Seconds to wait before the next try; None when the file is there."""
+        with self._http.stream("GET", requests.blob_path(sha256)) as response:
+            if not response.is_success:
+                response.read()
+                delay = retry.delay_s(response, attempt)
+                if attempt >= self._retries or delay is None:
+                    raise error_from_response(response, now=datetime.now(UTC))
+                return delay
+            with requests.partial(target, sha256) as download:
+                for piece in response.iter_bytes():
+                    download.write(piece)
+        return None
+
+
+def _pieces(source: Source) -> Iterator[bytes]:
+    for piece in requests.pieces(source):
+        yield piece

@@ -1,0 +1,119 @@
+"""Operations as they are read: by memory, by space in the order of commits, and for undoing."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg.rows import tuple_row
+
+from memsvc.errors import NotFoundError
+from memsvc.ids import MemoryId, OperationId, SpaceId
+from memsvc.store import access
+from memsvc.store.access import Right
+from memsvc.store.database import ReadSession, WriteSession
+from memsvc.store.keys import Caller
+
+
+@dataclass(frozen=True, slots=True)
+class PastOperation:
+    """An operation as it was recorded; `number` is its place in the space's change feed."""
+
+    id: OperationId
+    space_id: SpaceId
+    space: str
+    number: int
+    kind: str
+    actor: str
+    reason: str | None
+    details: Mapping[str, Any]
+    recorded_at: datetime
+    undoes: OperationId | None
+    undone_by: OperationId | None
+
+
+_SELECT = """
+SELECT o.id, o.space_id, sp.name, o.number, o.kind, p.name, o.reason, o.details, o.recorded_at, o.undoes, o.undone_by
+FROM operations o
+JOIN spaces sp ON sp.tenant_id = o.tenant_id AND sp.id = o.space_id
+JOIN principals p ON p.tenant_id = o.tenant_id AND p.id = o.principal_id
+WHERE o.tenant_id = %(tenant)s
+"""
+
+
+async def get_operation(
+    session: ReadSession, operation_id: OperationId, *, caller: Caller, right: Right = "read"
+) -> PastOperation:
+    """The operation; `NotFoundError` unless the caller may read its space, `ForbiddenError` without the right."""
+    keys = _keys(session, caller)
+    rows = await session.fetch(
+        _SELECT + f"AND o.id = %(id)s AND {access.space_allows('read', 'o.space_id')}",
+        {**keys, "id": operation_id},
+        tuple_row,
+    )
+    if not rows:
+        raise NotFoundError(f"there is no operation {operation_id}")
+    found = PastOperation(*rows[0])
+    if right != "read":
+        await access.require(session, caller, found.space, right)
+    return found
+
+
+async def list_operations(
+    session: ReadSession, space_id: SpaceId, *, after: int, limit: int, newest_first: bool = False
+) -> list[PastOperation]:
+    """Up to `limit` operations of a space past place `after` in the order of commits (or before it, newest first)."""
+    compared, order = ("<", "DESC") if newest_first else (">", "ASC")
+    rows = await session.fetch(
+        _SELECT + f"AND o.space_id = %(space)s AND o.number {compared} %(after)s ORDER BY o.number {order} "
+        "LIMIT %(limit)s",
+        {"tenant": session.tenant_id, "space": space_id, "after": after, "limit": limit},
+        tuple_row,
+    )
+    return [PastOperation(*row) for row in rows]
+
+
+async def dependents(session: ReadSession, sources: Sequence[MemoryId]) -> list[MemoryId]:
+    """What derives from these memories, is none of them, and has not left recall."""
+    rows = await session.fetch(
+        "SELECT DISTINCT l.derived_id FROM lineage l "
+        "JOIN memories m ON m.tenant_id = l.tenant_id AND m.id = l.derived_id "
+        "WHERE l.tenant_id = %(tenant)s AND l.source_id = ANY (%(ids)s) AND l.derived_id <> ALL (%(ids)s) "
+        "AND m.state NOT IN ('archived', 'expired') ORDER BY l.derived_id",
+        {"tenant": session.tenant_id, "ids": list(sources)},
+        tuple_row,
+    )
+    return [row[0] for row in rows]
+
+
+async def mark_undone(session: WriteSession, operation: PastOperation, *, by: OperationId) -> None:
+    """Note which operation undid this one. What this one had undone is done again, and so on down the chain."""
+    undone = operation.id
+    standing: OperationId | None = by
+    while True:
+        rows = await session.fetch(
+            "UPDATE operations SET undone_by = %(by)s WHERE tenant_id = %(tenant)s AND id = %(id)s RETURNING undoes",
+            {"tenant": session.tenant_id, "id": undone, "by": standing},
+            tuple_row,
+        )
+        below = rows[0][0] if rows else None
+        if below is None:
+            return
+        standing = None if standing is not None else undone
+        undone = below
+
+
+async def list_tombstones(
+    session: ReadSession, operations: Sequence[OperationId]
+) -> list[tuple[OperationId, MemoryId]]:
+    """Which memories these operations erased."""
+    return await session.fetch(
+        "SELECT operation_id, memory_id FROM tombstones WHERE tenant_id = %(tenant)s "
+        "AND operation_id = ANY (%(operations)s) ORDER BY operation_id, memory_id",
+        {"tenant": session.tenant_id, "operations": list(operations)},
+        tuple_row,
+    )
+
+
+def _keys(session: ReadSession, caller: Caller) -> dict[str, object]:
+    return {"tenant": session.tenant_id, "principal": caller.principal_id, "admin": caller.admin}
