@@ -1,6 +1,7 @@
 """The job queue: the procrastinate app, and the one way to enqueue inside the caller's transaction."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import procrastinate
@@ -29,7 +30,17 @@ def libpq_url(url: URL) -> str:
     return url.set(drivername="postgresql").render_as_string(hide_password=False)
 
 
-async def enqueue(app: procrastinate.App, session: WriteSession, job: JobName, space_id: SpaceId) -> None:
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Not before so many seconds have passed; of several jobs with one `key` the first that waits stands."""
+
+    key: str
+    seconds: int
+
+
+async def enqueue(
+    app: procrastinate.App, session: WriteSession, job: JobName, space_id: SpaceId, *, later: Later | None = None
+) -> None:
     """Enqueue one job of a space in the transaction of `session`; a waiting one serves for both.
 
     The job exists if, and only if, the transaction commits. A clash with a waiting job aborts the statement, so it
@@ -37,13 +48,17 @@ async def enqueue(app: procrastinate.App, session: WriteSession, job: JobName, s
     not cover it and the clash would take the caller's rows with it.
     """
     target = f"{session.tenant_id}:{space_id}"
+    # A waiting job holds its lock against those behind it: one for later has a lock of its own. And a delivery waits
+    # for other people's servers, which must not hold up the space's embeddings.
+    own = f"{job}:{target}" if later is None else f"{job}:{later.key}"
     try:
         async with session.connection.begin_nested():
             await app.configure_task(
                 job,
-                lock=target,
-                queueing_lock=f"{job}:{target}",
+                lock=own if job == "deliver" or later is not None else target,
+                queueing_lock=own,
                 priority=PRIORITY[job],
+                schedule_in=None if later is None else {"seconds": later.seconds},
                 connection=await session.driver(),
             ).defer_async(tenant_id=str(session.tenant_id), space_id=str(space_id))
     except AlreadyEnqueued:

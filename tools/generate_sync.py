@@ -27,7 +27,8 @@ RENAMED = {
 def synchronous(source: str, name: str) -> str:
     """The synchronous form of the file `name` with this source, laid out by ruff."""
     lines = [line for line in source.splitlines() if not line.endswith("# async only")]
-    text = "\n".join([LINT, HEADER.format(source=name), *lines[1:], ""])
+    lint = [LINT] if re.search(r"^\s+yield ", source, re.MULTILINE) else []
+    text = "\n".join([*lint, HEADER.format(source=name), *lines[1:], ""])
     text = re.sub(r"\b(async|await) ", "", text).replace("  # noqa: ASYNC109", "")
     text = re.sub(r"\bAsync([A-Z]\w+)", r"\1", text)
     text = re.sub(r"\b_async(_\w+)?\b", r"_sync\1", text).replace("`_sync", "`_async", 1)

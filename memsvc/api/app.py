@@ -3,7 +3,7 @@
 from fastapi import FastAPI
 
 from memsvc import __version__
-from memsvc.api import core, erasing, health, lifecycle, memories, problems, recall, tensors
+from memsvc.api import core, erasing, feed, health, lifecycle, memories, problems, recall, sharing, tensors
 from memsvc.api.middleware import RequestMiddleware
 from memsvc.api.services import Services
 from memsvc.lifecycle.blobs import open_tensor_store
@@ -22,7 +22,7 @@ def create_app(services: Services) -> FastAPI:
     )
     app.state.services = services
     app.state.tensors = open_tensor_store(services.settings, services.ingest)
-    for module in (memories, lifecycle, core, erasing, recall, tensors, health):
+    for module in (memories, lifecycle, core, erasing, sharing, feed, recall, tensors, health):
         app.include_router(module.router)
     problems.install(app)
     settings = services.settings

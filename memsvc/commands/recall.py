@@ -40,9 +40,7 @@ def recall(
             k=k,
             explain=explain,
             recipe=recipe,
-            as_of_valid=as_of_valid,
-            as_of_known=as_of_known,
-            include_superseded=superseded,
+            **_as_of(as_of_valid, as_of_known, superseded=superseded),
         )
     if as_json:
         print_json(answer)
@@ -76,6 +74,17 @@ def context(
         print_json(answer)
     else:
         typer.echo(answer.text)
+
+
+def _as_of(valid: str | None, known: str | None, *, superseded: bool) -> "RecallOptions":
+    options: RecallOptions = {}
+    if valid is not None:
+        options["as_of_valid"] = valid
+    if known is not None:
+        options["as_of_known"] = known
+    if superseded:
+        options["include_superseded"] = True
+    return options
 
 
 def _cell(result: "RecallResult", *, explain: bool) -> "Text":

@@ -8,6 +8,7 @@ import structlog
 from procrastinate import BaseRetryStrategy, RetryDecision
 from procrastinate.jobs import Job
 
+from memsvc.consolidation.deliver import deliver as deliver_changes
 from memsvc.consolidation.sweep import sweep_expired
 from memsvc.errors import (
     BlobStoreUnavailableError,
@@ -53,6 +54,11 @@ def register(app: procrastinate.App, ingest: Ingest, tensors: TensorStore, signe
     @app.task(name="index", retry=RetryPassing())
     async def index(*, tenant_id: str, space_id: str) -> None:
         await index_space(ingest, TenantId(UUID(tenant_id)), SpaceId(UUID(space_id)))
+
+    @app.task(name="deliver", retry=RetryPassing())
+    async def deliver(*, tenant_id: str, space_id: str) -> None:
+        ids = TenantId(UUID(tenant_id)), SpaceId(UUID(space_id))
+        await deliver_changes(ingest, *ids, clock=lambda: datetime.now(UTC))
 
     @app.task(name="vacuum", retry=RetryPassing())
     async def vacuum(*, tenant_id: str, space_id: str) -> None:  # noqa: ARG001 - the tables are everybody's

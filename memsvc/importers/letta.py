@@ -68,7 +68,7 @@ def matches(document: object) -> bool:
 
 
 def read(document: object) -> Iterator[Outcome]:
-    """Passages as facts, blocks as core memories, messages as messages of their agent."""
+    """Passages as facts, blocks as facts that name their label, messages as messages of their agent."""
     if not isinstance(document, dict):
         yield from _listed(list(records_of(document, "passages")), None)
         return
@@ -150,7 +150,7 @@ def _block(record: Record, agent: str | None) -> Outcome:
         source="letta",
         source_id=_id(record),
         content=record.text("value"),
-        kind="core",
+        kind="fact",
         name=record.label("label"),
         own={} if own is None else own.fields,
         extra={"description": record.text("description"), "agent": agent},

@@ -16,7 +16,7 @@ from memsvc.ingest.units import Units, cut
 from memsvc.ingest.write import Ingest, Vectors
 from memsvc.lifecycle.states import check_editable, check_transition, check_version
 from memsvc.queue import enqueue
-from memsvc.store import memories, versions
+from memsvc.store import memories, tensors, versions
 from memsvc.store.access import When
 from memsvc.store.keys import Caller
 from memsvc.store.memories import Record
@@ -72,6 +72,8 @@ async def edit(ingest: Ingest, caller: Caller, target: Target, change: Change, *
             if vectors is None:
                 await enqueue(ingest.queue, session, "embed", space.id)
         await versions.revise(session, operation, [target.id], header)
+        if content is not None:
+            await tensors.invalidate_for_sources(session, [target.id], operation)
         return await memories.get_record(session, target.id, caller=caller, when=when)
 
 

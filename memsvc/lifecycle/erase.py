@@ -18,9 +18,10 @@ from memsvc.ingest.write import Ingest
 from memsvc.lifecycle.rebuild import REBUILDABLE, rebuild
 from memsvc.lifecycle.receipts import FORMAT, hash_id
 from memsvc.lifecycle.signing import Signer
-from memsvc.queue import enqueue
+from memsvc.queue import enqueue, enqueue_blob_deletion
 from memsvc.store import access, erasure, memories
 from memsvc.store.access import When
+from memsvc.store.blobs import release_blobs
 from memsvc.store.database import ReadSession, WriteSession
 from memsvc.store.erasure import Removed, Selected, Selection
 from memsvc.store.keys import Caller
@@ -159,6 +160,7 @@ async def _erase_space(
         now=order.now,
         details={"memories": len(ids)},
     )
+    await enqueue_blob_deletion(ingest.queue, session, await release_blobs(session, ids))
     removed = await erasure.remove(session, space.id, ids)
     await erasure.insert_tombstones(session, operation.id, ids)
     # What was removed stands in the files until a vacuum, and an index that grew thin is compacted with it.

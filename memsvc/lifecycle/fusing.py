@@ -1,5 +1,6 @@
 """Fusing memories into one, and one space into another: duplicates are kept once, contradictions side by side."""
 
+import asyncio
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -9,7 +10,7 @@ from datetime import datetime
 import orjson
 
 from memsvc.errors import ConflictError, FieldError, FrozenError, InvalidRequestError
-from memsvc.ids import MemoryId, OperationId, new_uuid
+from memsvc.ids import MemoryId, OperationId, SpaceId, new_uuid
 from memsvc.ingest.operations import record
 from memsvc.ingest.prepare import content_hash
 from memsvc.ingest.retention import retained_until
@@ -21,7 +22,7 @@ from memsvc.lifecycle.fuse import FUSED, Conflict, Fused, find_conflict, fuse_co
 from memsvc.store import access, branches, lineage, memories, versions
 from memsvc.store.access import When
 from memsvc.store.branches import Original
-from memsvc.store.database import ReadSession
+from memsvc.store.database import ReadSession, WriteSession
 from memsvc.store.keys import Caller
 from memsvc.store.memories import Record
 from memsvc.store.search import CURRENT_STATES
@@ -192,23 +193,26 @@ async def fuse_spaces(
     What contradicts something there is copied too, stands beside it and is listed. The source is not changed.
     """
     when = When(now)
-    async with ingest.database.write(caller.tenant_id) as session:
+    opened = ingest.database.read if dry_run else ingest.database.write
+    async with opened(caller.tenant_id) as session:
         target_id = await access.require(session, caller, target, "write")
         source_id = await access.require(session, caller, source, "read")
         if source_id == target_id:
             problem, remedy = "is the target itself", "Name another space."
             raise InvalidRequestError(f"source {problem}", fields=(FieldError("source", problem, remedy),))
-        locked = await memories.lock_spaces(session, {source_id, target_id})
+        locked: dict[SpaceId, Space] = {}
+        if isinstance(session, WriteSession):
+            locked = await memories.lock_spaces(session, {source_id, target_id})
         originals = await branches.list_originals(session, source_id, at=None, current=True, caller=caller, when=when)
         there = await branches.list_originals(session, target_id, at=None, current=True, caller=caller, when=when)
         incoming = await branches.list_current(session, source_id, caller=caller, when=when)
         standing = await branches.list_current(session, target_id, caller=caller, when=when)
         prints = {one.id: one.fingerprint for one in (*originals, *there)}
         fresh, duplicates = split_duplicates(incoming, standing, prints)
-        conflicts = find_contradictions(fresh, standing)
+        conflicts = await asyncio.to_thread(find_contradictions, fresh, standing)
         copied = {one.id for one in fresh}
         operation_id = None
-        if copied and not dry_run:
+        if copied and isinstance(session, WriteSession):
             operation = await record(
                 ingest.queue,
                 session,

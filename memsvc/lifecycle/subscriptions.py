@@ -4,60 +4,30 @@ A copy is a memory of its own, derived from its source: erasing the source erase
 and one operation of the subscriber's space, which also moves the subscription on, so it happens exactly once.
 """
 
-import asyncio
-import hashlib
-from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID
 
-import numpy as np
 import structlog
 
 from memsvc.errors import ConflictError, FieldError, InvalidRequestError
-from memsvc.ids import MemoryId, SessionId, SpaceId, SubscriptionId, TenantId
+from memsvc.ids import MemoryId, SpaceId, SubscriptionId, TenantId
 from memsvc.ingest.operations import record
-from memsvc.ingest.prepare import content_hash
-from memsvc.ingest.retention import retained_until
-from memsvc.ingest.units import MAX_LENGTH
-from memsvc.ingest.write import Ingest, Vectors, store_memories
+from memsvc.ingest.write import Ingest
+from memsvc.lifecycle import copies as copies_of
 from memsvc.queue import enqueue
-from memsvc.store import access, feed, lineage, memories, sharing, spaces, subscriptions, versions
+from memsvc.store import access, feed, memories, sharing, spaces, subscriptions
 from memsvc.store.access import When, missing_right
 from memsvc.store.database import WriteSession
 from memsvc.store.keys import Caller
-from memsvc.store.memories import Record
 from memsvc.store.search import CURRENT_STATES
-from memsvc.store.spaces import Session, Space
-from memsvc.store.subscriptions import COPY, Conditions, Copy, StoredChunk, Subscription
-from memsvc.store.versions import Operation
-from memsvc.store.writes import ChunkedContent, NewChunk, NewMemory
-from memsvc.text.analysis import analyze, document_text
+from memsvc.store.spaces import Space
+from memsvc.store.subscriptions import Conditions, Subscription
 from memsvc.wire import Filters
 
 log = structlog.get_logger(__name__)
 
-DELIVER = "deliver"
 MEMORIES_AT_ONCE = 200
-# What a copy takes over from its source with each delivery; the rest never changes, or is the space's own.
-MIRRORED = (
-    "occurred_at",
-    "occurred_zone",
-    "valid_from",
-    "valid_from_precision",
-    "valid_to",
-    "valid_to_precision",
-    "state",
-    "importance",
-    "trust",
-    "sensitivity",
-    "visibility",
-    "expires_at",
-    "metadata",
-)
-# A copy that its own space brought into one of these is left as it is.
-SETTLED = frozenset({"archived", "expired", "frozen", "quarantined"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,20 +39,6 @@ class SubscribeOrder:
     filters: Filters
     from_start: bool
     include_copies: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Mirror:
-    """What a delivery does: new copies of these sources, copies that change to be like theirs, and states alone."""
-
-    new: Sequence[Record]
-    changed: Sequence[tuple[Record, Record]]
-    moved: Mapping[str, Sequence[MemoryId]]
-
-    @property
-    def empty(self) -> bool:
-        """Whether there is nothing to do."""
-        return not (self.new or self.changed or self.moved)
 
 
 async def subscribe(ingest: Ingest, caller: Caller, order: SubscribeOrder, *, now: datetime) -> Subscription:
@@ -219,92 +175,33 @@ async def _refusal(session: WriteSession, caller: Caller | None, found: Subscrip
 
 
 async def _mirror(
-    ingest: Ingest,
-    session: WriteSession,
-    found: Subscription,
-    caller: Caller,
-    ids: Sequence[MemoryId],
-    now: datetime,
+    ingest: Ingest, session: WriteSession, found: Subscription, caller: Caller, ids: Sequence[MemoryId], now: datetime
 ) -> None:
     """Make the copies of these memories what they should be."""
-    if not ids:
-        return
     sources = await memories.get_records(session, ids, caller=caller, when=When(now))
     matching = await subscriptions.matching(session, list(sources), conditions_of(found))
     copies = await subscriptions.find_copies(session, found.space_id, ids)
-    fresh = {copy_id(found.space_id, sources[each]): each for each in matching if each not in copies}
-    gone = {fresh[each] for each in await subscriptions.erased(session, list(fresh))}
+    without = [each for each in matching if each not in copies and sources[each].state in CURRENT_STATES]
+    first = await subscriptions.first_versions(session, without)
+    fresh = {copies_of.copy_id(found.space_id, sources[each], first[each]): each for each in without}
+    gone = await subscriptions.erased(session, list(fresh))
     successors = {each.superseded_by for each in sources.values() if each.superseded_by is not None}
     known = await subscriptions.find_copies(session, found.space_id, successors - copies.keys())
     copied = {source: copy.record.id for source, copy in {**known, **copies}.items()}
-    copied |= {source: copy for copy, source in fresh.items() if source not in gone}
-    mirror = plan_mirror(ids, sources, matching - gone, copies, copied)
-    if mirror.empty:
-        return
-    space = (await memories.lock_spaces(session, {found.space_id}))[found.space_id]
-    details = {
-        "subscription": str(found.id),
-        "added": len(mirror.new),
-        "updated": len(mirror.changed),
-        "moved": sum(len(each) for each in mirror.moved.values()),
-    }
-    operation = await record(ingest.queue, session, space, DELIVER, caller=caller, now=now, details=details)
-    await _add(ingest, session, space, found, mirror.new, operation, caller, copied)
-    await _change(ingest, session, space.id, mirror.changed, operation, copied)
-    for state, moved in mirror.moved.items():
-        await versions.revise(session, operation, moved, {"state": state})
-
-
-def plan_mirror(
-    ids: Sequence[MemoryId],
-    sources: Mapping[MemoryId, Record],
-    matching: Collection[MemoryId],
-    copies: Mapping[MemoryId, Copy],
-    copied: Mapping[MemoryId, MemoryId],
-) -> Mirror:
-    """What must be done for the copies of `ids` to be like their sources. Pure.
-
-    `sources` are those that the subscriber may read; `copied` says which copy stands for which source.
-    """
-    new: list[Record] = []
-    changed: list[tuple[Record, Record]] = []
-    moved: dict[str, list[MemoryId]] = {}
-    for each in sorted(ids, key=lambda each: sources[each].number if each in sources else 0):
-        source, copy = sources.get(each), copies.get(each)
-        current = source is not None and each in matching and source.state in CURRENT_STATES
-        if copy is None:
-            if current and source is not None:
-                new.append(source)
-        elif copy.operation != DELIVER and copy.record.state in SETTLED:
-            continue
-        elif current and source is not None:
-            if _header(source, copied) != _header(copy.record) or source.content_hash != copy.record.content_hash:
-                changed.append((copy.record, source))
-        else:
-            left = source is not None and each in matching and source.state in SETTLED
-            state = source.state if left and source is not None else "archived"
-            if copy.record.state != state:
-                moved.setdefault(state, []).append(copy.record.id)
-    return Mirror(new, changed, moved)
-
-
-def _header(of: Record, copied: Mapping[MemoryId, MemoryId] | None = None) -> dict[str, object]:
-    """The mirrored columns; `copied` translates a source's successor into that of its copy."""
-    by = of.superseded_by if copied is None or of.superseded_by is None else copied.get(of.superseded_by)
-    return {**{name: getattr(of, name) for name in MIRRORED}, "superseded_by": by}
-
-
-def copy_id(space_id: SpaceId, source: Record) -> MemoryId:
-    """The id of a source's copy in a space: always the same, so that an erased copy is known and does not come back.
-
-    It keeps the source's first 48 bits, the time in a UUIDv7. The source's time of recording is part of it, because an
-    id that was erased can be given again.
-    """
-    named = space_id.bytes + source.id.bytes + source.recorded_at.isoformat().encode()
-    digest = int.from_bytes(hashlib.sha256(b"memsvc copy" + named).digest()[:10], "big")
-    value = (source.id.int >> 80 << 80) | digest
-    value = value & ~(0xF << 76) | 0x7 << 76
-    return MemoryId(UUID(int=value & ~(0x3 << 62) | 0x2 << 62))
+    copied |= {source: copy for copy, source in fresh.items() if copy not in gone}
+    mirror = copies_of.plan_mirror(ids, sources, matching, copies, copied)
+    if not mirror.empty:
+        space = (await memories.lock_spaces(session, {found.space_id}))[found.space_id]
+        operation = await record(
+            ingest.queue,
+            session,
+            space,
+            copies_of.DELIVER,
+            caller=caller,
+            now=now,
+            details={"subscription": str(found.id), **mirror.counts()},
+        )
+        await copies_of.apply(copies_of.Delivery(ingest, session, found, caller, operation, copied), space, mirror)
 
 
 def conditions_of(found: Subscription) -> Conditions:
@@ -324,36 +221,3 @@ def conditions_of(found: Subscription) -> Conditions:
         occurred_to=filters.occurred_to,
         include_copies=found.include_copies,
     )
-
-
-async def _add(
-    ingest: Ingest,
-    session: WriteSession,
-    space: Space,
-    found: Subscription,
-    sources: Sequence[Record],
-    operation: Operation,
-    caller: Caller,
-    copied: Mapping[MemoryId, MemoryId],
-) -> None:
-    if not sources:
-        return
-    chunks = await _chunks(ingest, session, sources)
-    names = {source.id: f"{found.source}/{source.session}" for source in sources if source.session is not None}
-    of_space = await spaces.ensure_sessions(session, space.id, set(names.values()))
-    taken = await subscriptions.taken_positions(session, [each.id for each in of_space.values()])
-    next_positions = {each.id: each.next_position for each in of_space.values()}
-    new = []
-    for offset, source in enumerate(sources):
-        into = of_space[names[source.id]] if source.id in names else None
-        position = None if into is None else _position(into.id, source.position, taken, next_positions)
-        new.append(_copy(copied[source.id], source, space, space.next_memory + offset, chunks[source.id], into, position, operation.recorded_at))
-    await store_memories(ingest, session, space, new, operation=operation, caller=caller)
-    await spaces.advance_sessions(session, next_positions)
-    await lineage.insert_edges(session, operation, [(copied[source.id], source.id) for source in sources], new=True)
-    links = {
-        copied[source.id]: copied[source.superseded_by]
-        for source in sources
-        if source.superseded_by is not None and source.superseded_by in copied
-    }
-    await subscriptions.link_successors(session, links)

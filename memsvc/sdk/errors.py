@@ -131,6 +131,7 @@ _BY_STATUS: dict[int, type[ApiError]] = {
     502: Unavailable,
     503: Unavailable,
     504: Unavailable,
+    507: TooLarge,
 }
 
 

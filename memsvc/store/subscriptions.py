@@ -162,8 +162,8 @@ async def insert_subscription(
     """Subscribe a space to another; None when it is subscribed to it already."""
     subscription_id = SubscriptionId(new_uuid())
     made = await session.run(
-        "INSERT INTO subscriptions (tenant_id, id, space_id, source_id, principal_id, filter, include_copies, position, "
-        "created_at) VALUES (%(tenant)s, %(id)s, %(space)s, %(source)s, %(principal)s, %(filter)s::jsonb, "
+        "INSERT INTO subscriptions (tenant_id, id, space_id, source_id, principal_id, filter, include_copies, "
+        "position, created_at) VALUES (%(tenant)s, %(id)s, %(space)s, %(source)s, %(principal)s, %(filter)s::jsonb, "
         "%(include_copies)s, %(position)s, %(now)s) ON CONFLICT DO NOTHING",
         {
             **_keys(session, caller),
@@ -229,8 +229,8 @@ async def left_by(session: ReadSession, operations: Sequence[OperationId]) -> li
     What a later operation changed again is delivered with that one.
     """
     rows = await session.fetch(
-        "WITH changed AS (SELECT id FROM memories WHERE tenant_id = %(tenant)s AND operation_id = ANY (%(operations)s)) "
-        "SELECT id FROM changed UNION SELECT m.id FROM changed JOIN memories m ON m.tenant_id = %(tenant)s "
+        "WITH changed AS (SELECT id FROM memories WHERE tenant_id = %(tenant)s "
+        "AND operation_id = ANY (%(operations)s)) SELECT id FROM changed UNION SELECT m.id FROM changed JOIN memories m ON m.tenant_id = %(tenant)s "
         "AND m.superseded_by = changed.id",
         {"tenant": session.tenant_id, "operations": list(operations)},
         tuple_row,
@@ -292,6 +292,17 @@ async def erased(session: ReadSession, ids: Collection[MemoryId]) -> set[MemoryI
         tuple_row,
     )
     return {row[0] for row in rows}
+
+
+async def first_versions(session: ReadSession, ids: Collection[MemoryId]) -> dict[MemoryId, int]:
+    """The earliest version that is left of each of these memories: 1, unless its past had to be forgotten."""
+    rows = await session.fetch(
+        "SELECT m.id, least(m.version, (SELECT min(h.version) FROM memory_history h WHERE h.tenant_id = m.tenant_id "
+        "AND h.id = m.id)) FROM memories m WHERE m.tenant_id = %(tenant)s AND m.id = ANY (%(ids)s)",
+        {"tenant": session.tenant_id, "ids": list(ids)},
+        tuple_row,
+    )
+    return dict(rows)
 
 
 async def read_chunks(session: ReadSession, ids: Collection[MemoryId]) -> dict[MemoryId, list[StoredChunk]]:

@@ -129,14 +129,14 @@ class Memory(Model):
     actor: str = Field(description="Principal that wrote it.")
     occurred_at: datetime | None
     occurred_zone: str | None
-    valid_from: datetime | None
-    valid_from_precision: Precision | None
-    valid_to: datetime | None = Field(description="The first moment at which it was no longer true.")
-    valid_to_precision: Precision | None
-    superseded_by: UUID | None
+    valid_from: datetime | None = None
+    valid_from_precision: Precision | None = None
+    valid_to: datetime | None = Field(None, description="The first moment at which it was no longer true.")
+    valid_to_precision: Precision | None = None
+    superseded_by: UUID | None = None
     recorded_at: datetime = Field(description="When its first version became known.")
     updated_at: datetime = Field(description="When this version became known.")
-    operation_id: UUID = Field(description="The operation that made this version.")
+    operation_id: UUID | None = Field(None, description="The operation that made this version.")
     state: State
     version: int
     importance: float
@@ -147,7 +147,7 @@ class Memory(Model):
     sensitivity: str
     visibility: str
     expires_at: datetime | None
-    retained_until: datetime | None = Field(description="The end that its space's retention policy sets.")
+    retained_until: datetime | None = Field(None, description="The end that its space's retention policy sets.")
     legal_hold: bool
     content_hash: str = Field(description="SHA-256 of the content, hex.")
     searchable: bool

@@ -17,6 +17,7 @@ from memsvc.deployment import Deployment
 from memsvc.store.keys import create_key
 from tests.integration.conftest import Service
 
+TOKENS = list(range(1, 41))
 MODEL = {"model": "tiny-llama", "model_revision": "r1", "tokenizer_hash": "t1"}
 
 

@@ -24,7 +24,7 @@ from memsvc.sdk import AsyncMemoryClient, ConnectionFailed, MemoryClient
 from memsvc.sdk._async_tensors import AsyncTensors
 from memsvc.sdk._sync_tensors import Tensors
 from memsvc.store import blobs as rows
-from tests.integration.conftest import Service, open_service
+from tests.integration.conftest import SIGNER, Service, open_service
 from tests.integration.tensor_samples import (
     MODEL,
     blob_of,
@@ -240,7 +240,7 @@ async def test_the_job_deletes_what_was_released(
 ) -> None:
     made = await keep(service.client, range(20), number=1)
     app = make_app(deployment.app_url)
-    register(app, service.services.ingest, store)
+    register(app, service.services.ingest, store, SIGNER)
     async with app.open_async():
         async with service.services.database.write(service.caller.tenant_id) as session:
             released = await rows.release_blobs(session, [MemoryId(made["memory"]["id"])])

@@ -60,11 +60,11 @@ ROWS: dict[str, list[Row]] = {
     "letta_agent": [
         ("user", None, "letta:Skipper", "2026-01-01T08:00:02+00:00", "Ahoy, I am Bo."),
         ("assistant", None, "letta:Skipper", "2026-01-01T08:00:03+00:00", "Welcome aboard, Bo."),
-        ("core", "human", None, None, "Name: Bo. Sails on Sundays."),
+        ("fact", "human", None, None, "Name: Bo. Sails on Sundays."),
     ],
     "letta_agent_v1": [
         ("user", None, "letta:Cook", "2025-05-01T18:00:00", "What is for supper?"),
-        ("core", "human", None, None, "Bo is vegetarian."),
+        ("fact", "human", None, None, "Bo is vegetarian."),
     ],
     "letta_messages": [
         ("user", "Bo", "letta:agent-77770000-0000-4000-8000-000000000001", "2026-01-02T09:00:00+00:00", "What wind?"),

@@ -72,6 +72,7 @@ RECALL: dict[str, Any] = {
 CONTEXT: dict[str, Any] = {
     "text": "[1] Sam: Ada moved to Lisbon.",
     "citations": [{"ref": 1, "id": MEMORY_ID, "session": "s1", "occurred_at": None}],
+    "core": [],
     "tokens": 9,
     "degraded": False,
     "notes": [],

@@ -238,7 +238,7 @@ def test_list_get_delete(service: Service) -> None:
     service(ok(MEMORY))
     assert "My sister Ada moved to Lisbon in spring." in run(["get", MEMORY_ID]).stdout
     service([httpx.Response(204)])
-    assert run(["delete", MEMORY_ID]).stdout == f"Deleted {MEMORY_ID}.\n"
+    assert run(["delete", MEMORY_ID]).stdout == f"Erased {MEMORY_ID}.\n"
     assert run(["get", "seven"]).exit_code == 2
 
 

@@ -14,7 +14,16 @@ from rich.console import Console
 
 from memsvc.demo.run import excerpt, run_demo
 from memsvc.demo.sample import Sample, load_sample, score, turn_id
-from memsvc.wire import Memory, MessageIn, Reason, RecallResponse, RecallResult, Receipt, WriteResponse, WrittenItem
+from memsvc.wire import (
+    Memory,
+    MessageIn,
+    RecallResponse,
+    RecallResult,
+    Receipt,
+    StageReason,
+    WriteResponse,
+    WrittenItem,
+)
 
 KINDS = {"single", "update", "contradiction", "temporal", "preference", "multi-session", "instruction", "assistant"}
 RECORDED = datetime(2026, 3, 1, tzinfo=UTC)
@@ -84,9 +93,9 @@ class FakeClient:
                     tokens=10,
                     matched_terms=sorted(asked & words(memory.content)),
                     reasons=[
-                        Reason(stage="recency", raw=0.5, contribution=0.01),
-                        Reason(stage="dense", raw=0.62, contribution=0.31),
-                        Reason(stage="lexical", raw=7.9, contribution=0.45),
+                        StageReason(stage="recency", raw=0.5, contribution=0.01),
+                        StageReason(stage="dense", raw=0.62, contribution=0.31),
+                        StageReason(stage="lexical", raw=7.9, contribution=0.45),
                     ],
                 )
                 for rank, memory in enumerate(ranked[:k], 1)

@@ -133,7 +133,10 @@ def test_get_update_delete() -> None:
     client(recorded).delete(MEMORY_ID)
     assert recorded.requests[0].method == "DELETE"
     assert recorded.requests[0].url.path == f"/v1/memories/{MEMORY_ID}"
-    assert "Idempotency-Key" in recorded.requests[0].headers
+    assert dict(recorded.requests[0].url.params) == {"mode": "erase"}
+    recorded = json_answer(MEMORY)
+    client(recorded).update(MEMORY_ID, version=4, content="x")
+    assert recorded.requests[0].headers["If-Match"] == '"4"'
 
 
 def test_what_is_no_id_is_never_part_of_a_path() -> None:

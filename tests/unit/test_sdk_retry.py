@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import httpx
 import pytest
-from sdk_samples import PROBLEM, RECALL, Recorded, written
+from sdk_samples import PROBLEM, RECALL, Recorded, receipt, written
 
 from memsvc.sdk import ApiError, AsyncMemoryClient, Busy, ConnectionFailed, MemoryClient, TimedOut, Unavailable
 from memsvc.sdk.errors import retry_after_s
@@ -44,8 +44,8 @@ def client(recorded: Recorded, retries: int = 3) -> MemoryClient:
     ids=repr,
 )
 def test_a_write_is_sent_again_with_the_same_key(failure: httpx.Response | Exception, slept: list[float]) -> None:
-    recorded = Recorded([failure, failure, httpx.Response(204)])
-    client(recorded).delete("01890000-0000-7000-8000-000000000001")
+    recorded = Recorded([failure, failure, httpx.Response(201, json={"receipt": receipt(), "items": []})])
+    client(recorded).add(texts="once")
     keys = [request.headers["Idempotency-Key"] for request in recorded.requests]
     assert len(keys) == 3
     assert len(set(keys)) == 1
