@@ -73,6 +73,7 @@ class Settings(BaseSettings):
     )
     max_blob_bytes: int = Field(2 * 1024**3, ge=1, description="Largest tensor blob, in bytes.")
     blob_quota_bytes: int = Field(20 * 1024**3, ge=0, description="Most bytes of tensor blobs of one tenant.")
+    max_bundle_bytes: int = Field(8 * 1024**3, ge=1, description="Largest bundle that can be imported, in bytes.")
     exact_scan_limit: int = Field(20_000, ge=0, description="Chunks in scope up to which the dense arm scans exactly.")
     pool_size: int = Field(
         8, ge=1, description="Most database connections of one process for recalls, and as many again for the rest."

@@ -3,12 +3,13 @@
 from fastapi import FastAPI
 
 from memsvc import __version__
-from memsvc.api import core, erasing, feed, health, lifecycle, memories, problems, recall, sharing, tensors
+from memsvc.api import core, erasing, feed, health, lifecycle, memories, moving, problems, recall, sharing, tensors
 from memsvc.api.middleware import RequestMiddleware
 from memsvc.api.services import Services
 from memsvc.lifecycle.blobs import open_tensor_store
 from memsvc.wire import Problem
 
+ROUTERS = (memories, lifecycle, core, erasing, sharing, feed, moving, recall, tensors, health)
 DESCRIPTION = "Long-term memory for AI agents. Every error is RFC 9457 problem details with a remedy."
 
 
@@ -22,11 +23,14 @@ def create_app(services: Services) -> FastAPI:
     )
     app.state.services = services
     app.state.tensors = open_tensor_store(services.settings, services.ingest)
-    for module in (memories, lifecycle, core, erasing, sharing, feed, recall, tensors, health):
+    for module in ROUTERS:
         app.include_router(module.router)
     problems.install(app)
     settings = services.settings
     app.add_middleware(
-        RequestMiddleware, max_request_bytes=settings.max_request_bytes, max_blob_bytes=settings.max_blob_bytes
+        RequestMiddleware,
+        max_request_bytes=settings.max_request_bytes,
+        max_blob_bytes=settings.max_blob_bytes,
+        max_bundle_bytes=settings.max_bundle_bytes,
     )
     return app

@@ -52,6 +52,7 @@ def _page(followed: Followed) -> ChangePage:
             "change": change.change,
             "version": change.version,
             "state": change.state,
+            "cursor": str(change.cursor),
             "memory": None if record is None else to_memory(record),
         }
         items.append(ChangeOut.model_construct(**values))

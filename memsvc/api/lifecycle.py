@@ -159,7 +159,9 @@ async def list_operations(
     async with services.database.read(caller.tenant_id) as session:
         space_id = await access.require(session, caller, space, "read")
         before = LAST_PLACE if cursor is None else _decode(cursor)
-        found = await history.list_operations(session, space_id, after=before, limit=limit + 1, newest_first=True)
+        found = await history.list_operations(
+            session, space_id, caller=caller, after=before, limit=limit + 1, newest_first=True
+        )
     page = found[:limit]
     more = len(found) > limit
     return OperationPage(
@@ -190,7 +192,7 @@ async def get_operation(operation_id: UUID, caller: Reader, services: ServicesDe
                 )
         changes += [
             OperationChange(memory_id=memory_id, version_before=None, version_after=None)
-            for _, memory_id in await history.list_tombstones(session, [operation])
+            for _, memory_id in await history.list_tombstones(session, [operation], caller=caller)
         ]
     return OperationDetail(**to_operation(found).model_dump(), changes=changes)
 

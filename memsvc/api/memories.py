@@ -83,7 +83,7 @@ async def add(
 async def get_receipt(receipt_id: UUID, caller: Reader, services: ServicesDep) -> WriteResponse:
     """The receipt of a write, as it stands now."""
     async with services.database.read(caller.tenant_id) as session:
-        receipt = await receipts.find_receipt(session, ReceiptId(receipt_id))
+        receipt = await receipts.find_receipt(session, ReceiptId(receipt_id), caller.principal_id)
         if receipt is None:
             raise NotFoundError(NO_SUCH_RECEIPT)
         return await _write_response(session, receipt)

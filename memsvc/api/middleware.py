@@ -31,10 +31,13 @@ class _BodyTooLargeError(Exception):
 class RequestMiddleware:
     """Pure ASGI: it adds microseconds, and streams nothing through itself."""
 
-    def __init__(self, app: ASGIApp, *, max_request_bytes: int, max_blob_bytes: int) -> None:
+    def __init__(
+        self, app: ASGIApp, *, max_request_bytes: int, max_blob_bytes: int, max_bundle_bytes: int
+    ) -> None:
         self._app = app
         self._max_request_bytes = max_request_bytes
         self._max_blob_bytes = max_blob_bytes
+        self._max_bundle_bytes = max_bundle_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -48,9 +51,7 @@ class RequestMiddleware:
         status = HTTPStatus.INTERNAL_SERVER_ERROR.value
         responded = False
         received = 0
-        # A blob is streamed to disk, every other body is held in memory.
-        blob = scope["method"] == "PUT" and scope["path"].startswith("/v1/blobs/")
-        limit = self._max_blob_bytes if blob else self._max_request_bytes
+        limit = self._limit(scope["method"], scope["path"])
 
         async def counted() -> Message:
             nonlocal received
@@ -86,6 +87,14 @@ class RequestMiddleware:
             IN_FLIGHT.dec()
             self._account(scope, status, time.perf_counter() - started)
             structlog.contextvars.unbind_contextvars("request_id")
+
+    def _limit(self, method: str, path: str) -> int:
+        """Most bytes of a body: blobs and bundles are streamed to disk, every other body is held in memory."""
+        if method == "PUT" and path.startswith("/v1/blobs/"):
+            return self._max_blob_bytes
+        if method == "POST" and path.startswith("/v1/spaces/") and path.endswith("/import"):
+            return self._max_bundle_bytes
+        return self._max_request_bytes
 
     @staticmethod
     def _account(scope: Scope, status: int, seconds: float) -> None:

@@ -208,7 +208,7 @@ def _subscription(found: Subscription) -> SubscriptionOut:
     values: dict[str, Any] = {
         name: getattr(found, name) for name in SubscriptionOut.model_fields if name not in renamed
     }
-    return SubscriptionOut.model_construct(**values, **renamed)
+    return SubscriptionOut.model_construct(**values | renamed)
 
 
 def _webhook(webhook: Webhook) -> WebhookOut:

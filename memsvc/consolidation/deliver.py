@@ -7,7 +7,7 @@ import asyncio
 import hashlib
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
 from http import HTTPStatus
@@ -23,7 +23,7 @@ from memsvc.ingest.write import Ingest
 from memsvc.lifecycle.subscriptions import deliver_all
 from memsvc.lifecycle.webhooks import is_loopback, sign
 from memsvc.queue import Later, enqueue
-from memsvc.store import access, feed, sharing, webhooks
+from memsvc.store import access, feed, sharing, subscriptions, webhooks
 from memsvc.store.access import When
 from memsvc.store.database import WriteSession
 from memsvc.store.feed import Change, Cursor, FeedPage
@@ -48,7 +48,7 @@ class Message:
 
     webhook: Webhook
     id: str
-    body: bytes
+    body: bytes = field(repr=False)
     end: Cursor
     more: bool
 
@@ -70,13 +70,16 @@ async def deliver(ingest: Ingest, tenant_id: TenantId, space_id: SpaceId, *, clo
     await asyncio.gather(*(_serve(ingest, tenant_id, webhook_id, clock) for webhook_id in due))
     async with ingest.database.write(tenant_id) as session:
         # Also those that another worker holds: if it dies, nobody else would try again.
-        for webhook_id, next_try_at in await webhooks.active(session, space_id):
+        waiting = await webhooks.active(session, space_id)
+        if not waiting and not await subscriptions.active(session, space_id):
+            await subscriptions.count_followers(session, space_id)  # a subscriber was erased, say
+        for webhook_id, next_try_at in waiting:
             if next_try_at is not None:
                 await _again(ingest, session, space_id, webhook_id, next_try_at - clock())
 
 
 async def _serve(ingest: Ingest, tenant_id: TenantId, webhook_id: WebhookId, clock: Clock) -> None:
-    for _ in range(PAGES_AT_ONCE):
+    for sent in range(PAGES_AT_ONCE):
         message = await _next_message(ingest, tenant_id, webhook_id, clock())
         if message is None:
             return
@@ -86,10 +89,8 @@ async def _serve(ingest: Ingest, tenant_id: TenantId, webhook_id: WebhookId, clo
                 await _note_failure(session, message.webhook, failure, clock())
                 return
             await webhooks.note_delivered(session, webhook_id, message.end, tried=True)
-        if not message.more:
-            return
-    async with ingest.database.write(tenant_id) as session:  # let other spaces have their turn
-        await enqueue(ingest.queue, session, "deliver", message.webhook.space_id)
+            if message.more and sent == PAGES_AT_ONCE - 1:  # let other spaces have their turn
+                await enqueue(ingest.queue, session, "deliver", message.webhook.space_id)
 
 
 async def _next_message(ingest: Ingest, tenant_id: TenantId, webhook_id: WebhookId, now: datetime) -> Message | None:
@@ -150,6 +151,7 @@ def _change(change: Change) -> ChangeOut:
         "change": change.change,
         "version": change.version,
         "state": change.state,
+        "cursor": str(change.cursor),
     }
     return ChangeOut.model_validate(values)
 

@@ -88,7 +88,7 @@ async def write(ingest: Ingest, order: WriteOrder) -> Written:
             return Written(replay, replayed=True)
         names = {item.session for item in order.items if item.session is not None}
         sessions = await spaces.ensure_sessions(session, space.id, names)
-        placements = place(order.items, await _find_existing(session, space.id, order.items, sessions), sessions)
+        placements = place(order.items, await _find_existing(session, space.id, order, sessions), sessions)
         created = [placement for placement in placements if placement.duplicate_of is None]
         memories = [
             _new_memory(placement, sessions, space, space.next_memory + offset, units, vectors, order.now)
@@ -119,7 +119,7 @@ async def _look_up(ingest: Ingest, order: WriteOrder) -> tuple[set[MemoryId], St
             return {item.id for item in order.items}, replay
         names = {item.session for item in order.items if item.session is not None}
         sessions = await spaces.find_sessions(session, space_id, names)
-        existing = await _find_existing(session, space_id, order.items, sessions)
+        existing = await _find_existing(session, space_id, order, sessions)
     placements = place(order.items, existing, sessions)
     return {placement.item.id for placement in placements if placement.duplicate_of is None}, None
 
@@ -140,8 +140,9 @@ async def _find_replay(session: ReadSession, order: WriteOrder) -> StoredReceipt
 
 
 async def _find_existing(
-    session: ReadSession, space_id: SpaceId, items: Sequence[Item], sessions: Mapping[str, Session]
+    session: ReadSession, space_id: SpaceId, order: WriteOrder, sessions: Mapping[str, Session]
 ) -> Existing:
+    items = order.items
     return await writes.find_existing(
         session,
         space_id,
@@ -152,6 +153,7 @@ async def _find_existing(
             for item in items
             if item.position is not None and item.session is not None and item.session in sessions
         ],
+        writer=order.caller.principal_id,
     )
 
 

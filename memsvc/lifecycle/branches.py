@@ -103,7 +103,7 @@ async def rollback(
             locked = (await memories.lock_spaces(session, {space_id}))[space_id]
         position = await find_position(session, space_id, space, point)
         drifted = await branches.list_drift(session, space_id, position, caller=caller, when=When(now))
-        erased = await branches.list_erased(session, space_id, position)
+        erased = await branches.list_erased(session, space_id, position, caller=caller)
         split = split_drift(drifted)
         operation: Operation | None = None
         if isinstance(session, WriteSession) and locked is not None and (split.restored or split.archived):
@@ -135,7 +135,9 @@ def split_drift(drifted: Sequence[Drift]) -> Split:
     """What goes back to which version, what is archived, and what stays as it is and why. Pure."""
     split = Split()
     for one in drifted:
-        if one.state == "frozen":
+        if not one.writable:
+            split.kept.append((one.id, "not_permitted"))
+        elif one.state == "frozen":
             split.kept.append((one.id, "frozen"))
         elif one.legal_hold:
             split.kept.append((one.id, "legal_hold"))

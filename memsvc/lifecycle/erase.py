@@ -161,8 +161,8 @@ async def _erase_space(
         details={"memories": len(ids)},
     )
     await enqueue_blob_deletion(ingest.queue, session, await release_blobs(session, ids))
-    removed = await erasure.remove(session, space.id, ids)
     await erasure.insert_tombstones(session, operation.id, ids)
+    removed = await erasure.remove(session, space.id, ids)
     # What was removed stands in the files until a vacuum, and an index that grew thin is compacted with it.
     await enqueue(ingest.queue, session, "vacuum", space.id)
     return removed
@@ -176,7 +176,7 @@ async def _drop_whole_space(
         return
     for space_id, space in spaces.items():
         if space.name == order.selection.space and not any(one.space_id == space_id for one in plan.rebuilt):
-            await erasure.remove_space(session, space_id)
+            await erasure.remove_space(session, space_id, caller=order.caller)
 
 
 def check_selection(selection: Selection) -> None:

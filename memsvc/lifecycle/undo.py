@@ -8,7 +8,8 @@ from memsvc.errors import ConflictError, FieldError
 from memsvc.ids import MemoryId, OperationId
 from memsvc.ingest.operations import record
 from memsvc.ingest.write import Ingest
-from memsvc.store import history, memories, versions
+from memsvc.store import history, memories, sharing, versions
+from memsvc.store.access import When, missing_right
 from memsvc.store.database import WriteSession
 from memsvc.store.history import PastOperation
 from memsvc.store.keys import Caller
@@ -45,6 +46,7 @@ async def undo(
         found = await history.get_operation(session, operation_id, caller=caller, right="write")
         _check_undoable(found)
         affected = await versions.affected_by(session, [operation_id])
+        await _check_permitted(session, caller, affected, now)
         made = [change.memory_id for change in affected if change.before is None]
         dependents = await history.dependents(session, made)
         _check_nothing_stands_on_it(found, affected, dependents)
@@ -74,6 +76,13 @@ async def take_back(session: WriteSession, operation: Operation, affected: Seque
         await versions.revise(session, operation, made, {"state": "archived"})
 
 
+async def _check_permitted(session: WriteSession, caller: Caller, affected: Sequence[Affected], now: datetime) -> None:
+    """The right to write in the space does not reach what others keep private in it; an admin sees none of that here."""
+    ids = [change.memory_id for change in affected]
+    if not caller.admin and await sharing.refused(session, ids, caller=caller, when=When(now), right="write"):
+        raise missing_right("write", "all memories that the operation concerns", field="id")
+
+
 def _check_undoable(found: PastOperation) -> None:
     if found.undone_by is not None:
         _refuse(f"operation {found.id} was undone by {found.undone_by}", f"Undo {found.undone_by} to do it again.")
@@ -95,7 +104,7 @@ def _check_nothing_stands_on_it(
             f"{len(dependents)} memories were derived from what operation {found.id} made: {_named(dependents)}",
             "Archive or erase those first, or undo the operations that made them.",
         )
-    if found.kind != "undo" and not affected:
+    if not affected:
         _refuse(f"nothing is left of what operation {found.id} did", "It was erased since; there is nothing to undo.")
 
 

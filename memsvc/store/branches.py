@@ -1,8 +1,7 @@
 """Snapshots of a space, what it held at one, and what a rollback to it would change.
 
 Every version of a memory names the operation that made it, and operations are numbered in the order of commits: a
-position in that order is a snapshot, and costs nothing to take. Only an import brings versions of earlier operations
-from elsewhere; what it brought has been there since the import, whose details say which numbers those memories have.
+position in that order is a snapshot, and costs nothing to take.
 """
 
 from collections.abc import Sequence
@@ -23,7 +22,7 @@ from memsvc.store.search import CURRENT_STATES
 from memsvc.store.versions import RESTORED
 
 # Why a rollback leaves a memory as it is.
-Kept = Literal["frozen", "quarantined", "legal_hold"]
+Kept = Literal["frozen", "quarantined", "legal_hold", "not_permitted"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +56,7 @@ class Drift:
     state: str
     legal_hold: bool
     readable: bool
+    writable: bool
 
 
 async def insert_snapshot(
@@ -113,12 +113,6 @@ async def last_position(session: ReadSession, space_id: SpaceId) -> int:
     return int(rows[0])
 
 
-# The numbers of memories that an import brought after the position: they had no version there.
-_LATE = (
-    "late AS MATERIALIZED (SELECT (details ->> 'first')::bigint AS first, (details ->> 'last')::bigint AS last "
-    "FROM operations WHERE tenant_id = %(tenant)s AND space_id = %(space)s AND number > %(at)s AND kind = 'import')"
-)
-_NOT_LATE = "NOT EXISTS (SELECT 1 FROM late WHERE m.number BETWEEN late.first AND late.last)"
 _OF_SPACE = "o.tenant_id = %(tenant)s AND o.space_id = %(space)s"
 _HISTORY = "SELECT h.version, h.operation_id, h.content_number FROM memory_history h WHERE h.tenant_id = %(tenant)s"
 
@@ -138,15 +132,15 @@ async def list_originals(
             "AND o.number <= %(at)s ORDER BY x.version DESC LIMIT 1"
         )
     rows = await session.fetch(
-        f"WITH {_LATE} SELECT m.id, v.version, v.content_number, m.fingerprint, se.name, m.position FROM memories m "
+        f"SELECT m.id, v.version, v.content_number, m.fingerprint, se.name, m.position FROM memories m "
         f"JOIN LATERAL ({version}) v ON true "
         "LEFT JOIN sessions se ON se.tenant_id = m.tenant_id AND se.id = m.session_id "
-        f"WHERE m.tenant_id = %(tenant)s AND m.space_id = %(space)s AND {access.visible('%(space)s')} AND {_NOT_LATE} "
+        f"WHERE m.tenant_id = %(tenant)s AND m.space_id = %(space)s AND {access.visible('%(space)s')} "
         f"{'AND m.state = ANY (%(states)s) ' if current else ''}ORDER BY m.number",
         {
             **access.parameters(session, caller, when),
             "space": space_id,
-            "at": 2**62 if at is None else at,
+            "at": at,
             "states": list(CURRENT_STATES),
         },
         tuple_row,
@@ -173,16 +167,15 @@ async def list_drift(session: ReadSession, space_id: SpaceId, at: int, *, caller
     """
     versions = ", ".join(f"h.{name}" for name in RESTORED), ", ".join(f"m.{name}" for name in RESTORED)
     rows = await session.fetch(
-        f"WITH {_LATE}, changed AS (SELECT m.id FROM operations o "
+        "WITH changed AS (SELECT m.id FROM operations o "
         "JOIN memories m ON m.operation_id = o.id AND m.tenant_id = %(tenant)s AND m.space_id = %(space)s "
-        f"WHERE {_OF_SPACE} AND o.number > %(at)s UNION SELECT m.id FROM late JOIN memories m "
-        "ON m.tenant_id = %(tenant)s AND m.space_id = %(space)s AND m.number BETWEEN late.first AND late.last), "
-        "drifted AS (SELECT m.id, m.number, m.state, m.legal_hold, "
-        f"{access.permitted('read', '%(space)s')} AS readable, (SELECT h.version FROM memory_history h "
+        f"WHERE {_OF_SPACE} AND o.number > %(at)s), drifted AS (SELECT m.id, m.number, m.state, m.legal_hold, "
+        f"{access.permitted('read', '%(space)s')} AS readable, "
+        f"(%(admin)s OR {access.permitted('write', '%(space)s')}) AS writable, (SELECT h.version FROM memory_history h "
         f"JOIN operations o ON {_OF_SPACE} AND o.id = h.operation_id AND o.number <= %(at)s "
-        f"WHERE h.tenant_id = %(tenant)s AND h.id = m.id AND {_NOT_LATE} ORDER BY h.version DESC LIMIT 1) AS version "
+        "WHERE h.tenant_id = %(tenant)s AND h.id = m.id ORDER BY h.version DESC LIMIT 1) AS version "
         "FROM changed JOIN memories m ON m.tenant_id = %(tenant)s AND m.id = changed.id) "
-        "SELECT d.id, d.version, d.state, d.legal_hold, d.readable FROM drifted d WHERE CASE "
+        "SELECT d.id, d.version, d.state, d.legal_hold, d.readable, d.writable FROM drifted d WHERE CASE "
         "WHEN d.version IS NULL THEN d.state NOT IN ('archived', 'expired', 'quarantined') "
         "ELSE NOT EXISTS (SELECT 1 FROM memories m JOIN memory_history h ON h.tenant_id = %(tenant)s AND h.id = m.id "
         f"AND h.version = d.version AND ({versions[0]}) IS NOT DISTINCT FROM ({versions[1]}) "
@@ -193,12 +186,13 @@ async def list_drift(session: ReadSession, space_id: SpaceId, at: int, *, caller
     return [Drift(*row) for row in rows]
 
 
-async def list_erased(session: ReadSession, space_id: SpaceId, at: int) -> Sequence[UUID]:
-    """What was erased after the position, and so cannot come back."""
+async def list_erased(session: ReadSession, space_id: SpaceId, at: int, *, caller: Caller) -> Sequence[UUID]:
+    """What was erased after the position, and so cannot come back; as far as the caller may know of it."""
     return await session.fetch(
         "SELECT t.memory_id FROM operations o JOIN tombstones t ON t.tenant_id = o.tenant_id "
-        f"AND t.operation_id = o.id WHERE {_OF_SPACE} AND o.number > %(at)s ORDER BY o.number, t.memory_id",
-        {"tenant": session.tenant_id, "space": space_id, "at": at},
+        f"AND t.operation_id = o.id WHERE {_OF_SPACE} AND o.number > %(at)s "
+        "AND (t.readers IS NULL OR %(principal)s = ANY (t.readers)) ORDER BY o.number, t.memory_id",
+        {"tenant": session.tenant_id, "space": space_id, "at": at, "principal": caller.principal_id},
         scalar_row,
     )
 

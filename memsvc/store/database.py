@@ -138,6 +138,14 @@ class Database:
             yield ReadSession(connection, tenant_id)
 
     @asynccontextmanager
+    async def snapshot(self, tenant_id: TenantId) -> AsyncIterator[ReadSession]:
+        """One read-only transaction whose statements all see the same moment, for what is read in many."""
+        async with _translated(), self._engine.connect() as connection:
+            await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            await connection.execute(SET_TENANT, {"tenant": str(tenant_id)})
+            yield ReadSession(connection, tenant_id)
+
+    @asynccontextmanager
     async def pipeline(self, tenant_id: TenantId) -> AsyncIterator[PipelinedSession]:
         """One read-only transaction in pipeline mode."""
         async with _translated():

@@ -189,19 +189,38 @@ async def forget_past(session: WriteSession, space_id: SpaceId, memory_id: Memor
 
 
 async def insert_tombstones(session: WriteSession, operation_id: OperationId, ids: Sequence[MemoryId]) -> None:
-    """Say to who follows the space which memories are gone: ids alone."""
+    """Say to who follows the space which memories go: ids alone. They are still there, and say who may know of them."""
+    of_group = (
+        "SELECT gm.principal_id FROM grants g JOIN group_members gm ON gm.tenant_id = g.tenant_id "
+        "AND gm.group_id = g.group_id WHERE g.tenant_id = m.tenant_id AND g.space_id = m.space_id "
+        "AND g.memory_id = m.id AND 'read' = ANY (g.rights)"
+    )
     await session.run(
-        "INSERT INTO tombstones (tenant_id, operation_id, memory_id) "
-        "SELECT %(tenant)s, %(operation)s, unnest(%(ids)s::uuid[])",
+        "INSERT INTO tombstones (tenant_id, operation_id, memory_id, readers) "
+        "SELECT m.tenant_id, %(operation)s, m.id, CASE WHEN m.visibility = 'private' THEN ARRAY("
+        "SELECT m.principal_id UNION SELECT g.principal_id FROM grants g WHERE g.tenant_id = m.tenant_id "
+        "AND g.space_id = m.space_id AND g.memory_id = m.id AND 'read' = ANY (g.rights) "
+        f"AND g.principal_id IS NOT NULL UNION {of_group}) END "
+        "FROM memories m WHERE m.tenant_id = %(tenant)s AND m.id = ANY (%(ids)s)",
         {"tenant": session.tenant_id, "operation": operation_id, "ids": list(ids)},
     )
 
 
-async def remove_space(session: WriteSession, space_id: SpaceId) -> None:
-    """Remove an emptied space with its operations, receipts, sessions, grants and policies."""
+async def remove_space(session: WriteSession, space_id: SpaceId, *, caller: Caller) -> None:
+    """Remove an emptied space with its operations, receipts, sessions, grants and policies.
+
+    It stays when it still holds what the caller could not see, and when he may not erase in it.
+    """
     await session.run(
-        "DELETE FROM spaces WHERE tenant_id = %(tenant)s AND id = %(space)s",
-        {"tenant": session.tenant_id, "space": space_id},
+        "DELETE FROM spaces sp WHERE sp.tenant_id = %(tenant)s AND sp.id = %(space)s AND NOT EXISTS "
+        "(SELECT 1 FROM memories m WHERE m.tenant_id = sp.tenant_id AND m.space_id = sp.id) "
+        f"AND {access.space_allows('erase', 'sp.id')}",
+        {
+            "tenant": session.tenant_id,
+            "space": space_id,
+            "principal": caller.principal_id,
+            "admin": caller.admin,
+        },
     )
 
 

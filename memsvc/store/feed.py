@@ -56,6 +56,11 @@ class Change:
     version: int | None
     state: str | None
 
+    @property
+    def cursor(self) -> Cursor:
+        """The place right after it."""
+        return Cursor(self.number, self.memory_id)
+
 
 @dataclass(frozen=True, slots=True)
 class OperationSize:
@@ -197,7 +202,7 @@ async def read_changes(
         wanted = limit - len(items)
         items += [Change(*row) for row in found[:wanted]]
         if len(found) > wanted:
-            return FeedPage(items, Cursor(items[-1].number, items[-1].memory_id), more=True)
+            return FeedPage(items, items[-1].cursor, more=True)
         cursor = Cursor(operations[-1].number)
         if until is not None and cursor.number >= until.number:
             return FeedPage(items, until, more=False)

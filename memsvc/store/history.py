@@ -40,14 +40,35 @@ JOIN principals p ON p.tenant_id = o.tenant_id AND p.id = o.principal_id
 WHERE o.tenant_id = %(tenant)s
 """
 
+# What somebody did to memories that the caller may not read is not for him to know, nor why it was done.
+_KNOWN = f"""
+AND (o.principal_id = %(principal)s OR NOT EXISTS (
+    SELECT 1 FROM memories m WHERE m.tenant_id = o.tenant_id AND m.operation_id = o.id
+    UNION ALL SELECT 1 FROM memory_history h WHERE h.tenant_id = o.tenant_id AND h.operation_id = o.id
+    UNION ALL SELECT 1 FROM tombstones t WHERE t.tenant_id = o.tenant_id AND t.operation_id = o.id
+) OR EXISTS (
+    SELECT 1 FROM memories m WHERE m.tenant_id = o.tenant_id AND m.operation_id = o.id
+    AND {access.permitted("read", "o.space_id")}
+) OR EXISTS (
+    SELECT 1 FROM memory_history h JOIN memories m ON m.tenant_id = h.tenant_id AND m.id = h.id
+    WHERE h.tenant_id = o.tenant_id AND h.operation_id = o.id AND {access.permitted("read", "o.space_id")}
+) OR EXISTS (
+    SELECT 1 FROM tombstones t WHERE t.tenant_id = o.tenant_id AND t.operation_id = o.id
+    AND (t.readers IS NULL OR %(principal)s = ANY (t.readers))
+))
+"""
+
 
 async def get_operation(
     session: ReadSession, operation_id: OperationId, *, caller: Caller, right: Right = "read"
 ) -> PastOperation:
-    """The operation; `NotFoundError` unless the caller may read its space, `ForbiddenError` without the right."""
+    """The operation; `NotFoundError` unless the caller may read its space and some of what it concerns,
+
+    `ForbiddenError` without the right in the space.
+    """
     keys = _keys(session, caller)
     rows = await session.fetch(
-        _SELECT + f"AND o.id = %(id)s AND {access.space_allows('read', 'o.space_id')}",
+        _SELECT + f"AND o.id = %(id)s AND {access.space_allows('read', 'o.space_id')} {_KNOWN}",
         {**keys, "id": operation_id},
         tuple_row,
     )
@@ -60,14 +81,23 @@ async def get_operation(
 
 
 async def list_operations(
-    session: ReadSession, space_id: SpaceId, *, after: int, limit: int, newest_first: bool = False
+    session: ReadSession,
+    space_id: SpaceId,
+    *,
+    caller: Caller,
+    after: int,
+    limit: int,
+    newest_first: bool = False,
 ) -> list[PastOperation]:
-    """Up to `limit` operations of a space past place `after` in the order of commits (or before it, newest first)."""
+    """Up to `limit` operations of a space past place `after` in the order of commits (or before it, newest first).
+
+    The caller may read the space; what concerns only memories that he may not read is left out.
+    """
     compared, order = ("<", "DESC") if newest_first else (">", "ASC")
     rows = await session.fetch(
-        _SELECT + f"AND o.space_id = %(space)s AND o.number {compared} %(after)s ORDER BY o.number {order} "
+        _SELECT + f"AND o.space_id = %(space)s AND o.number {compared} %(after)s {_KNOWN} ORDER BY o.number {order} "
         "LIMIT %(limit)s",
-        {"tenant": session.tenant_id, "space": space_id, "after": after, "limit": limit},
+        {**_keys(session, caller), "space": space_id, "after": after, "limit": limit},
         tuple_row,
     )
     return [PastOperation(*row) for row in rows]
@@ -104,13 +134,14 @@ async def mark_undone(session: WriteSession, operation: PastOperation, *, by: Op
 
 
 async def list_tombstones(
-    session: ReadSession, operations: Sequence[OperationId]
+    session: ReadSession, operations: Sequence[OperationId], *, caller: Caller
 ) -> list[tuple[OperationId, MemoryId]]:
-    """Which memories these operations erased."""
+    """Which memories these operations erased, of those that the caller could read."""
     return await session.fetch(
         "SELECT operation_id, memory_id FROM tombstones WHERE tenant_id = %(tenant)s "
-        "AND operation_id = ANY (%(operations)s) ORDER BY operation_id, memory_id",
-        {"tenant": session.tenant_id, "operations": list(operations)},
+        "AND operation_id = ANY (%(operations)s) AND (readers IS NULL OR %(principal)s = ANY (readers)) "
+        "ORDER BY operation_id, memory_id",
+        {**_keys(session, caller), "operations": list(operations)},
         tuple_row,
     )
 

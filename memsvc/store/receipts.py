@@ -49,11 +49,12 @@ async def find_by_key(session: ReadSession, principal_id: PrincipalId, key: str)
     return None if row is None else _receipt(row)
 
 
-async def find_receipt(session: ReadSession, receipt_id: ReceiptId) -> StoredReceipt | None:
-    """The receipt with this id."""
+async def find_receipt(session: ReadSession, receipt_id: ReceiptId, principal_id: PrincipalId) -> StoredReceipt | None:
+    """The receipt with this id; it is its writer's own."""
     row = (
         await session.execute(
-            text(_SELECT + "AND r.id = :receipt"), {"tenant": session.tenant_id, "receipt": receipt_id}
+            text(_SELECT + "AND r.id = :receipt AND r.principal_id = :principal"),
+            {"tenant": session.tenant_id, "receipt": receipt_id, "principal": principal_id},
         )
     ).one_or_none()
     return None if row is None else _receipt(row)

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from uuid import UUID
 
 from psycopg.rows import tuple_row
 
@@ -69,15 +69,17 @@ async def list_principals(session: ReadSession) -> list[str]:
 
 async def find_principal(session: ReadSession, name: str) -> PrincipalId | None:
     """The principal of that name."""
-    return await _find(session, "principals", name)
+    found = await _find(session, "principals", name)
+    return None if found is None else PrincipalId(found)
 
 
 async def find_group(session: ReadSession, name: str) -> GroupId | None:
     """The group of that name."""
-    return await _find(session, "groups", name)
+    found = await _find(session, "groups", name)
+    return None if found is None else GroupId(found)
 
 
-async def _find(session: ReadSession, table: str, name: str) -> Any:
+async def _find(session: ReadSession, table: str, name: str) -> UUID | None:
     rows = await session.fetch(
         f"SELECT id FROM {table} WHERE tenant_id = %(tenant)s AND name = %(name)s",
         {**_tenant(session), "name": name},

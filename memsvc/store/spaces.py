@@ -9,6 +9,7 @@ import orjson
 from psycopg.rows import tuple_row
 from sqlalchemy import text
 
+from memsvc.errors import FieldError, InvalidRequestError
 from memsvc.ids import SessionId, SpaceId, new_uuid
 from memsvc.store import access
 from memsvc.store.access import Right
@@ -73,6 +74,7 @@ async def lock_space(session: WriteSession, caller: Caller, name: str, *, right:
     }
     rows = await session.fetch(select, keys, tuple_row)
     if not rows:
+        _check_name(name)
         await session.run(
             "INSERT INTO spaces (tenant_id, id, name, owner_id) VALUES (%(tenant)s, %(id)s, %(name)s, %(principal)s) "
             "ON CONFLICT DO NOTHING",
@@ -83,6 +85,14 @@ async def lock_space(session: WriteSession, caller: Caller, name: str, *, right:
     if not allowed:
         raise access.missing_right(right, f"the space {name!r}", field="space")
     return Space(*columns)
+
+
+def _check_name(name: str) -> None:
+    """A space is addressed by its name in a path, which a slash would cut in two."""
+    if "/" in name or not name.strip():
+        remedy = "Choose a name without `/`, such as user:123."
+        fault = FieldError("space", f"{name!r} cannot be the name of a space", remedy)
+        raise InvalidRequestError("the space's name cannot be used", fields=(fault,))
 
 
 async def advance_space(session: WriteSession, space_id: SpaceId, *, memories: int, chunks: int, terms: int) -> None:

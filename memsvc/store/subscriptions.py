@@ -230,8 +230,8 @@ async def left_by(session: ReadSession, operations: Sequence[OperationId]) -> li
     """
     rows = await session.fetch(
         "WITH changed AS (SELECT id FROM memories WHERE tenant_id = %(tenant)s "
-        "AND operation_id = ANY (%(operations)s)) SELECT id FROM changed UNION SELECT m.id FROM changed JOIN memories m ON m.tenant_id = %(tenant)s "
-        "AND m.superseded_by = changed.id",
+        "AND operation_id = ANY (%(operations)s)) SELECT id FROM changed UNION SELECT m.id FROM changed "
+        "JOIN memories m ON m.tenant_id = %(tenant)s AND m.superseded_by = changed.id",
         {"tenant": session.tenant_id, "operations": list(operations)},
         tuple_row,
     )
@@ -281,7 +281,11 @@ async def find_copies(session: ReadSession, space_id: SpaceId, sources: Collecti
         {"tenant": session.tenant_id, "ids": list(sources), "space": space_id, "copy": COPY},
         namedtuple_row,
     )
-    return {row.source_id: Copy(to_record(row), row.operation) for row in rows}
+    return dict(map(_to_copy, rows))
+
+
+def _to_copy(row: Any) -> tuple[MemoryId, Copy]:
+    return row.source_id, Copy(to_record(row), row.operation)
 
 
 async def erased(session: ReadSession, ids: Collection[MemoryId]) -> set[MemoryId]:

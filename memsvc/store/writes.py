@@ -95,13 +95,19 @@ async def find_existing(
     ids: Sequence[UUID],
     fingerprints: Sequence[bytes],
     positions: Sequence[tuple[SessionId, int]],
+    writer: PrincipalId | None = None,
 ) -> Existing:
-    """Look up by id (in the whole tenant), by place in a session, and by fingerprint (in the space)."""
+    """Look up by id (in the whole tenant), by place in a session, and by fingerprint (in the space).
+
+    What somebody else keeps private is no duplicate: the writer would be told that it exists, and not be able to read
+    what he wrote.
+    """
     tenant = session.tenant_id
     rows = await session.execute(
         text(
             "SELECT 'fingerprint' AS by, id, fingerprint, NULL::uuid AS session_id, NULL::int AS position, number "
             "FROM memories WHERE tenant_id = :tenant AND space_id = :space AND fingerprint = ANY(:fingerprints) "
+            "AND (visibility <> 'private' OR principal_id = :writer) "
             "UNION ALL SELECT 'id', id, fingerprint, NULL, NULL, number "
             "FROM memories WHERE tenant_id = :tenant AND id = ANY(:ids) "
             "UNION ALL SELECT 'position', m.id, m.fingerprint, m.session_id, m.position, m.number "
@@ -112,6 +118,7 @@ async def find_existing(
         {
             "tenant": tenant,
             "space": space_id,
+            "writer": writer,
             "fingerprints": list(set(fingerprints)),
             "ids": list(ids),
             "sessions": [place[0] for place in positions],

@@ -206,5 +206,3 @@ class Manifest(Model):
     embeddings: bool
     space: BundleSpace
     members: list[BundleMember]
-
-

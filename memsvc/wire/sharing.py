@@ -91,6 +91,7 @@ class ChangeOut(Model):
     )
     version: int | None = Field(description="The version that the operation left; None: erased.")
     state: State | None
+    cursor: str = Field(description="Pass it as `since` to go on right after this change.")
     memory: Memory | None = Field(None, description="As it is now, if asked for and still readable.")
 
 

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from memsvc.api.app import ROUTERS
 from memsvc.config import Settings
+from memsvc.lifecycle.states import TRANSITIONS
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,3 +38,30 @@ def test_no_setting_is_documented_that_does_not_exist() -> None:
 def test_links_between_documents_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
         assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_the_documented_transitions_are_those_of_the_code() -> None:
+    rows = re.findall(r"^\| `(\w+)`: [^|]+ \| ([^|]+) \|$", (ROOT / "docs/lifecycle.md").read_text(), re.MULTILINE)
+    documented = {
+        start: frozenset() if targets == "nothing" else frozenset(targets.split(", ")) for start, targets in rows
+    }
+    assert documented == dict(TRANSITIONS)
+
+
+def test_every_route_is_documented() -> None:
+    """The table of docs/api.md, by method and path; a parameter may have another name there."""
+    page = (ROOT / "docs/api.md").read_text()
+    cells = re.findall(r"^\| (`.*?`) \| ", page, re.MULTILINE)
+    documented = {
+        (method, re.sub(r"\{\w+\}", "{}", path.strip("` ")))
+        for cell in cells
+        for method, paths in re.findall(r"`([A-Z]+) ([^`]+(?:`, `/[^`]+)*)`", cell)
+        for path in paths.split(",")
+    }
+    served = set()
+    for module in ROUTERS:
+        for route in module.router.routes:
+            for method in route.methods:
+                if route.include_in_schema:
+                    served.add((method, re.sub(r"\{\w+\}", "{}", route.path)))
+    assert served <= documented | {("GET", "/metrics")}, sorted(served - documented)

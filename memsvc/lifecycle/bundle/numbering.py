@@ -1,0 +1,95 @@
+"""What the rows of a bundle become in the space that takes them: numbers, headers, and what is there already. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from memsvc.ids import MemoryId, PrincipalId, SessionId, SpaceId
+from memsvc.lifecycle.bundle.rows import Content, Draft
+from memsvc.store.bundle_writes import ImportedContent, ImportedVersion, Present
+from memsvc.store.tensors import ModelKey, NewTensor
+from memsvc.store.writes import ChunkedContent
+from memsvc.text.prefixes import BLOCK, chain, seed
+from memsvc.wire.bundle import TensorRow
+
+
+@dataclass(slots=True)
+class Batch:
+    """Rows of memories, ready to insert; `numbers` is how many numbers of the space they take."""
+
+    current: list[ImportedVersion] = field(default_factory=list)
+    past: list[ImportedVersion] = field(default_factory=list)
+    contents: list[ImportedContent] = field(default_factory=list)
+    chunked: list[ChunkedContent] = field(default_factory=list)
+    numbers: int = 0
+
+
+def number(
+    drafts: Sequence[Draft],
+    first: int,
+    principals: Mapping[str, PrincipalId],
+    sessions: Mapping[str, tuple[SessionId, int]],
+) -> Batch:
+    """Give memories and contents their numbers in the space, in the order of the bundle. Pure."""
+    batch = Batch()
+    for draft in drafts:
+        start, memory = first + batch.numbers, MemoryId(draft.id)
+        placed = {version: start + offset for offset, version in enumerate(draft.contents)}
+        batch.numbers += max(1, len(placed))
+        for version, content in draft.contents.items():
+            batch.contents.append(ImportedContent(memory, placed[version], content.text))
+            batch.chunked.append(ChunkedContent(memory, placed[version], content.chunks, content.vectors))
+        row = draft.line.row
+        version = _version(draft.line.text, row["content"], start, placed, draft.contents)
+        session = None if "session" not in row else sessions[row["session"]]
+        batch.current.append(replace(version, principal_id=principals[row["principal"]], session=session))
+        for line in draft.history:
+            batch.past.append(_version(line.text, line.row["content"], start, placed, draft.contents))
+    return batch
+
+
+def _version(
+    text: bytes, content: int, number: int, placed: Mapping[int, int], contents: Mapping[int, Content]
+) -> ImportedVersion:
+    found = contents[content]
+    return ImportedVersion(
+        text=text,
+        number=number,
+        content_number=placed[content],
+        content_hash=found.hash,
+        searchable=found.vectors is not None or not found.chunks,
+    )
+
+
+def difference(draft: Draft, found: Present, space_id: SpaceId) -> str | None:
+    """Why a memory of the bundle is not the one that has its id; None when it is. Pure."""
+    row = draft.line.row
+    if found.space_id != space_id:
+        return "its id is that of a memory in another space"
+    if found.content_hash != draft.contents[row["content"]].hash:
+        return "its id is that of a memory with other content"
+    if found.version != row["version"]:
+        return f"it is there in version {found.version}, the bundle has {row['version']}"
+    if (found.operation_id, found.updated_at) != (row["operation"], row["updated_at"]):
+        return "its version was made by another operation than the one that is there"
+    return None
+
+
+def tensor(row: TensorRow) -> NewTensor:
+    """The header that a line of tensors.jsonl stands for. Pure."""
+    key = ModelKey(row["model"], row["model_revision"], row["tokenizer_hash"], row.get("position_scheme"))
+    source = row.get("source")
+    start = seed(key.model, key.revision, key.tokenizer_hash, key.position_scheme)
+    return NewTensor(
+        memory_id=MemoryId(row["memory"]),
+        blob_hash=bytes.fromhex(row["blob"]),
+        source_id=None if source is None else MemoryId(source),
+        source_version=row.get("source_version"),
+        key=key,
+        layers=row.get("layers"),
+        heads=row.get("heads"),
+        dtype=row["dtype"],
+        shape=row["shape"],
+        token_ids=row["token_ids"],
+        prefixes=chain(start, row["token_ids"]),
+        block=BLOCK,
+    )
