@@ -31,9 +31,7 @@ class _BodyTooLargeError(Exception):
 class RequestMiddleware:
     """Pure ASGI: it adds microseconds, and streams nothing through itself."""
 
-    def __init__(
-        self, app: ASGIApp, *, max_request_bytes: int, max_blob_bytes: int, max_bundle_bytes: int
-    ) -> None:
+    def __init__(self, app: ASGIApp, *, max_request_bytes: int, max_blob_bytes: int, max_bundle_bytes: int) -> None:
         self._app = app
         self._max_request_bytes = max_request_bytes
         self._max_blob_bytes = max_blob_bytes

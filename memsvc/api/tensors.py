@@ -131,7 +131,6 @@ async def match(request: MatchRequest, caller: Reader, services: ServicesDep, st
 async def list_candidates(
     caller: Reader,
     services: ServicesDep,
-    store: TensorsDep,
     model: Annotated[str, Query(min_length=1, max_length=500)],
     model_revision: Annotated[str | None, Query(min_length=1, max_length=500)] = None,
     space: Annotated[list[str] | None, Query(max_length=50)] = None,
@@ -150,27 +149,25 @@ async def list_candidates(
         tokens=tokens,
         limit=limit,
     )
-    found = await promotion.candidates(store, caller, policy, now=services.clock())
+    found = await promotion.candidates(services.ingest, caller, policy, now=services.clock())
     return CandidateList(items=[Candidate(memory=to_memory(record), tokens=size) for record, size in found])
 
 
 @router.post("/activations/invalidate", summary="A model has changed")
-async def invalidate(
-    request: InvalidateRequest, caller: Writer, services: ServicesDep, store: TensorsDep
-) -> TensorChanges:
+async def invalidate(request: InvalidateRequest, caller: Writer, services: ServicesDep) -> TensorChanges:
     """Expire the activations and parametrics of the model, but those of `keep_revision`: one operation a space."""
     change = Change(spaces=request.spaces, reason=request.reason, dry_run=request.dry_run)
     changed = await promotion.invalidate(
-        store, caller, change, model=request.model, keep_revision=request.keep_revision, now=services.clock()
+        services.ingest, caller, change, model=request.model, keep_revision=request.keep_revision, now=services.clock()
     )
     return _changes(changed, dry_run=request.dry_run)
 
 
 @router.post("/activations/demote", summary="Archive what is not used")
-async def demote(request: DemoteRequest, caller: Writer, services: ServicesDep, store: TensorsDep) -> TensorChanges:
+async def demote(request: DemoteRequest, caller: Writer, services: ServicesDep) -> TensorChanges:
     """Archive the activations not used for `idle_days`; their plaintext sources stay: one operation a space."""
     change = Change(spaces=request.spaces, reason=request.reason, dry_run=request.dry_run)
-    changed = await promotion.demote(store, caller, change, idle_days=request.idle_days, now=services.clock())
+    changed = await promotion.demote(services.ingest, caller, change, idle_days=request.idle_days, now=services.clock())
     return _changes(changed, dry_run=request.dry_run)
 
 

@@ -1,5 +1,7 @@
 """Sweeping what has expired: its state says so, and where the space's policy wants it, it is erased for good.
 
+Activations that nobody used for as long as the policy says are demoted.
+
 Recall does not wait for this: what has expired is not returned from that moment on.
 """
 
@@ -13,7 +15,9 @@ from memsvc.errors import LegalHoldError
 from memsvc.ids import SpaceId
 from memsvc.ingest.operations import record
 from memsvc.ingest.write import Ingest
+from memsvc.lifecycle import promotion
 from memsvc.lifecycle.erase import EraseOrder, erase
+from memsvc.lifecycle.promotion import Change
 from memsvc.lifecycle.signing import Signer
 from memsvc.store import memories, principals, retention, versions
 from memsvc.store.database import WriteSession
@@ -32,8 +36,9 @@ async def sweep_expired(ingest: Ingest, signer: Signer, *, now: datetime) -> Non
             expired += count
         while count := await _erase(ingest, signer, due, now):
             erased += count
-        if expired or erased:
-            log.info("swept", expired=expired, erased=erased)
+        demoted = await _demote(ingest, due, now)
+        if expired or erased or demoted:
+            log.info("swept", expired=expired, erased=erased, demoted=demoted)
 
 
 async def _expire(ingest: Ingest, due: Due, now: datetime) -> int:
@@ -67,6 +72,19 @@ async def _erase(ingest: Ingest, signer: Signer, due: Due, now: datetime) -> int
         log.warning("sweep_held", space=str(due.space_id), problem=error.detail)
         return 0
     return len(ids)
+
+
+async def _demote(ingest: Ingest, due: Due, now: datetime) -> int:
+    async with ingest.database.write(due.tenant_id) as session:
+        spaces = await memories.lock_spaces(session, {due.space_id})
+        space = spaces.get(due.space_id)
+        days = None if space is None else space.policies.get("demote_activations_after_days")
+        if space is None or days is None:
+            return 0
+        caller = await principals.service_caller(session)
+    change = Change(spaces=[space.name], reason=f"not used for {days:g} days", dry_run=False)
+    changed = await promotion.demote(ingest, caller, change, idle_days=float(days), now=now)
+    return sum(len(one.ids) for one in changed)
 
 
 async def _policies(session: WriteSession, space_id: SpaceId) -> Mapping[str, Any]:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from memsvc.ids import MemoryId, OperationId, SpaceId
 from memsvc.ingest.operations import record
-from memsvc.lifecycle.blobs import TensorStore
+from memsvc.ingest.write import Ingest
 from memsvc.store import access, memories, tensors, versions
 from memsvc.store.access import When
 from memsvc.store.database import WriteSession
@@ -55,11 +55,11 @@ class Changed:
 
 
 async def candidates(
-    store: TensorStore, caller: Caller, policy: PromotionPolicy, *, now: datetime
+    ingest: Ingest, caller: Caller, policy: PromotionPolicy, *, now: datetime
 ) -> list[tuple[Record, int]]:
     """Plaintext that the policy would promote and that has no reusable activation of the model, with its tokens."""
     when = When(now)
-    async with store.ingest.database.read(caller.tenant_id) as session:
+    async with ingest.database.read(caller.tenant_id) as session:
         wanted = Wanted(
             spaces=[await access.require(session, caller, name, "read") for name in dict.fromkeys(policy.spaces)],
             model=policy.model,
@@ -75,7 +75,7 @@ async def candidates(
 
 
 async def invalidate(
-    store: TensorStore, caller: Caller, change: Change, *, model: str, keep_revision: str | None, now: datetime
+    ingest: Ingest, caller: Caller, change: Change, *, model: str, keep_revision: str | None, now: datetime
 ) -> list[Changed]:
     """Expire the tensor records of a model, but those of the kept revision: one operation a space."""
 
@@ -85,12 +85,10 @@ async def invalidate(
         )
 
     step = _Step("invalidate", "expired", choose)
-    return [await _apply(store, caller, name, change, step, now) for name in dict.fromkeys(change.spaces)]
+    return [await _apply(ingest, caller, name, change, step, now) for name in dict.fromkeys(change.spaces)]
 
 
-async def demote(
-    store: TensorStore, caller: Caller, change: Change, *, idle_days: float, now: datetime
-) -> list[Changed]:
+async def demote(ingest: Ingest, caller: Caller, change: Change, *, idle_days: float, now: datetime) -> list[Changed]:
     """Archive the activations that nobody used for so long: one operation a space."""
 
     async def choose(session: WriteSession, space_id: SpaceId) -> list[MemoryId]:
@@ -98,7 +96,7 @@ async def demote(
         return await tensors.find_idle(session, space_id, before=before, caller=caller, when=When(now))
 
     step = _Step("demote", "archived", choose)
-    return [await _apply(store, caller, name, change, step, now) for name in dict.fromkeys(change.spaces)]
+    return [await _apply(ingest, caller, name, change, step, now) for name in dict.fromkeys(change.spaces)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +106,7 @@ class _Step:
     choose: Choose
 
 
-async def _apply(store: TensorStore, caller: Caller, name: str, change: Change, step: _Step, now: datetime) -> Changed:
-    ingest = store.ingest
+async def _apply(ingest: Ingest, caller: Caller, name: str, change: Change, step: _Step, now: datetime) -> Changed:
     async with ingest.database.write(caller.tenant_id) as session:
         space_id = await access.require(session, caller, name, "write")
         space = (await memories.lock_spaces(session, {space_id}))[space_id]

@@ -76,8 +76,10 @@ async def take_back(session: WriteSession, operation: Operation, affected: Seque
         await versions.revise(session, operation, made, {"state": "archived"})
 
 
-async def _check_permitted(session: WriteSession, caller: Caller, affected: Sequence[Affected], now: datetime) -> None:
-    """The right to write in the space does not reach what others keep private in it; an admin sees none of that here."""
+async def _check_permitted(
+    session: WriteSession, caller: Caller, affected: Sequence[Affected], now: datetime
+) -> None:
+    """The right to write in the space does not reach what others keep private in it; an admin may do all here."""
     ids = [change.memory_id for change in affected]
     if not caller.admin and await sharing.refused(session, ids, caller=caller, when=When(now), right="write"):
         raise missing_right("write", "all memories that the operation concerns", field="id")
@@ -105,7 +107,7 @@ def _check_nothing_stands_on_it(
             "Archive or erase those first, or undo the operations that made them.",
         )
     if not affected:
-        _refuse(f"nothing is left of what operation {found.id} did", "It was erased since; there is nothing to undo.")
+        _refuse(f"nothing is left of what operation {found.id} did", "It was erased since.")
 
 
 def _named(ids: Sequence[MemoryId]) -> str:

@@ -192,6 +192,9 @@ class Policies(Model):
     erase_expired_after_days: float | None = Field(
         None, ge=0, le=36_500, description="Erase for good what expired this long ago; unset: keep it, unreadable."
     )
+    demote_activations_after_days: float | None = Field(
+        None, gt=0, le=36_500, description="Archive activations that were not used for so long; unset: never."
+    )
     core_tokens: int = Field(1000, ge=50, le=20_000, description="Most tokens of the space's core memory.")
 
 

@@ -106,7 +106,7 @@ async def furnish(service: Service, space: str = "home") -> dict[str, str]:
     texts = await service.add(
         space=space,
         texts=[
-            {"content": "Ana likes green tea.", "metadata": {"z": 1, "a": [1e100, {"deep": None}]}},
+            {"content": "Ana likes green tea.", "metadata": {"z": 1, "a": [0.1, {"deep": None}]}},
             {"content": "Ana lives in Lisbon.", "valid_from": "2020", "valid_to": "2026-02"},
             {"content": "Ana lives in Porto.", "valid_from": "2026-03-01", "importance": 0.75},
             {"content": "The code is 4711.", "sensitivity": "sensitive", "visibility": "private"},
@@ -325,6 +325,14 @@ async def test_an_export_after_an_import_and_more_writes_can_be_imported_again(
     done = await bring(service, "home", newer)
     assert (done["memories"], done["duplicates"], done["conflicts"]) == (1, 12, [])
     assert await fetch(service, "home") == newer
+
+
+async def test_numbers_of_any_size_stay_exact(service: Service, other: Service) -> None:
+    await service.add(space="home", texts=[{"content": "A large number.", "metadata": {"n": 1e100, "m": 0.1}}])
+    first = await fetch(service, "home")
+    assert lines(first, "memories")[0]["metadata"] == {"m": 0.1, "n": 10**100}
+    await bring(other, "home", first)
+    assert await fetch(other, "home") == first
 
 
 HOSTILE: dict[str, tuple[Callable[[bytes], bytes], str]] = {

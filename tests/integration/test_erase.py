@@ -189,7 +189,7 @@ async def test_a_memory_with_another_source_is_made_again_from_it(service: Servi
     fused = await service.client.post("/v1/fuse", json={"memories": [first, second]})
     if fused.status_code == 404:
         pytest.skip("fusing is not served")
-    memory = fused.json()["memory"]["id"]
+    memory = fused.json()["id"]
     summary = await add(service, "Of Ana.", derived_from=[memory])
     done = await erase(service, memories=[first])
     assert (done["plan"]["rebuilt_ids"], done["plan"]["derived_ids"]) == ([memory], [summary])

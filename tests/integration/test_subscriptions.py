@@ -1,14 +1,18 @@
 """Copies come, change and go with their sources, exactly once, within what the subscriber may do."""
 
+import asyncio
 from uuid import UUID
 
 import pytest
+from httpx import Response
 from sqlalchemy import Connection, text
 
 from memsvc.consolidation.deliver import deliver
 from memsvc.consolidation.jobs import embed_pending
 from memsvc.deployment import Deployment
+from memsvc.errors import DatabaseUnavailableError
 from memsvc.lifecycle import copies, subscriptions
+from memsvc.lifecycle.fuse import FUSED
 from memsvc.store import spaces
 from memsvc.store.keys import list_keys, revoke_key
 from tests.integration.conftest import NOW, Service
@@ -474,3 +478,60 @@ def test_an_id_of_a_copy_is_a_uuid_of_version_7_with_the_time_of_its_source() ->
     assert copy == copies.copy_id(space, Source, 1)  # type: ignore[arg-type]
     assert copy != copies.copy_id(space, Source, 2)  # type: ignore[arg-type]
     assert (copy.version, copy.variant, copy.int >> 80) == (7, "specified in RFC 4122", Source.id.int >> 80)
+
+
+async def test_a_copy_of_what_was_rebuilt_without_something_erased_is_made_anew(
+    service: Service, ana: Person, owner: Connection
+) -> None:
+    await subscribe_new(ana)
+    secret = await ana.add("The code is 4711.", space="news", kind="concept")
+    rest = await ana.add("The door is green.", space="news", kind="concept")
+    both = await ana.add("The code is 4711. The door is green.", space="news", derived_from=[secret, rest])
+    statement = text("UPDATE memories SET origin = :origin WHERE id = :id")
+    owner.execute(statement, {"origin": FUSED, "id": both})
+    owner.commit()
+    await deliver_from(service)
+    assert [one["content"] for one in await held(ana)] == ["The code is 4711. The door is green."]
+    await ana.call("DELETE", f"/v1/memories/{secret}")
+    assert await held(ana) == []
+    await deliver_from(service)
+    assert [one["content"] for one in await held(ana)] == ["The door is green."]
+
+
+async def test_writing_erasing_and_delivering_at_once_leaves_no_copy_without_its_source(
+    service: Service, ana: Person
+) -> None:
+    await ana.add("(the first)", space="news", kind="concept")
+    await ana.add("(own)", space="desk", kind="concept")
+    await subscribe(ana, filters={"kinds": ["fact"]})
+    erased: set[str] = set()
+
+    async def patiently(method: str, path: str, **options: object) -> Response:
+        while (answer := await ana.call(method, path, **options)).status_code == 503:
+            pass
+        return answer
+
+    async def write(writer: int) -> None:
+        for number in range(8):
+            body = {"space": "news", "texts": [{"content": f"{writer} {number} {each}"} for each in range(3)]}
+            ids = [item["id"] for item in (await patiently("POST", "/v1/memories", json=body)).json()["items"]]
+            await patiently("PATCH", f"/v1/memories/{ids[0]}", json={"importance": 0.9})
+            assert (await patiently("DELETE", f"/v1/memories/{ids[1]}")).status_code == 204
+            erased.add(f"{writer} {number} 1")
+
+    async def keep_delivering(writers: asyncio.Future) -> None:
+        last = False
+        while not last:
+            last = writers.done()
+            try:
+                await deliver_from(service)
+            except DatabaseUnavailableError:  # of two that wait for each other one gives way; the job is run again
+                last = False
+
+    writers = asyncio.gather(*(write(writer) for writer in range(4)))
+    await asyncio.gather(keep_delivering(writers), keep_delivering(writers), writers)
+    sources = {one["content"]: one["importance"] for one in await held(ana, "news") if one["kind"] == "fact"}
+    copies = {one["content"]: one["importance"] for one in await held(ana) if one["kind"] == "fact"}
+    assert len(sources) == 4 * 8 * 2
+    assert copies == sources
+    assert not erased & copies.keys()

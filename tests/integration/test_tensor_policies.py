@@ -48,13 +48,13 @@ async def test_an_idle_activation_is_archived_and_its_source_stays(service: Serv
     used = await keep(service.client, [*range(700, 740)], number=2)
     store = open_tensor_store(service.services.settings, service.services.ingest)
     change = Change(spaces=["default"], reason=None, dry_run=False)
-    [early] = await promotion.demote(store, service.caller, change, idle_days=30, now=NOW + timedelta(days=29))
+    [early] = await promotion.demote(store.ingest, service.caller, change, idle_days=30, now=NOW + timedelta(days=29))
     assert (early.operation_id, list(early.ids)) == (None, [])
     await match(service.client, [*range(700, 740)])
-    [late] = await promotion.demote(store, service.caller, change, idle_days=0, now=NOW - timedelta(seconds=1))
+    [late] = await promotion.demote(store.ingest, service.caller, change, idle_days=0, now=NOW - timedelta(seconds=1))
     assert list(late.ids) == []
     dry = Change(spaces=["default"], reason=None, dry_run=True)
-    [planned] = await promotion.demote(store, service.caller, dry, idle_days=30, now=NOW + timedelta(days=31))
+    [planned] = await promotion.demote(store.ingest, service.caller, dry, idle_days=30, now=NOW + timedelta(days=31))
     assert {str(each) for each in planned.ids} == {idle["memory"]["id"], used["memory"]["id"]}
     done = (await service.client.post("/v1/activations/demote", json={"idle_days": 0})).json()
     assert done["changed"] == 2
@@ -83,7 +83,9 @@ async def test_hot_stable_long_plaintext_without_a_cache_is_a_candidate(service:
             "tokens": 200,
             "limit": 10,
         }
-        found = await promotion.candidates(store, service.caller, PromotionPolicy(**{**policy, **changes}), now=NOW)
+        found = await promotion.candidates(
+            store.ingest, service.caller, PromotionPolicy(**{**policy, **changes}), now=NOW
+        )
         return [(str(record.id), tokens) for record, tokens in found]
 
     assert await candidates() == [(hot, 270)]

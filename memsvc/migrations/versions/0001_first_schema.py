@@ -73,6 +73,7 @@ AS $$
         OR EXISTS (SELECT 1 FROM memories m WHERE m.space_id = s.id AND m.tenant_id = s.tenant_id
             AND m.retained_until IS NOT NULL AND m.retained_until <= moment
             AND (m.state <> 'expired' OR s.policies ? 'erase_expired_after_days'))
+        OR s.policies ? 'demote_activations_after_days'
     ORDER BY s.tenant_id, s.id
 $$
 """
