@@ -47,6 +47,13 @@ def dense_scan(service: Service, space: str, database_url: str | None) -> Iterat
         with _connect(database_url) as connection:
             yield _open(connection, space)
         return
+    with owner_connection(service) as connection:
+        yield _open(connection, space)
+
+
+@contextmanager
+def owner_connection(service: Service) -> Iterator[Connection]:
+    """The database of a service of our own, as its owner."""
     if service.data_dir is None:
         raise SpaceNotSeenError("The tables of a service that was given are read with --database-url.")
     # Imported here: evaluating a service elsewhere needs no database code.
@@ -55,7 +62,7 @@ def dense_scan(service: Service, space: str, database_url: str | None) -> Iterat
 
     settings = load_settings(data_dir=service.data_dir, database_url=None, admin_database_url=None)
     with deploy(settings) as deployment, _connect(deployment.owner_url) as connection:
-        yield _open(connection, space)
+        yield connection
 
 
 def _connect(url: str) -> Connection:

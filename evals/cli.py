@@ -116,6 +116,37 @@ def bench(
         console.print(f"{name}: {report.figure(value)}")
 
 
+@app.command()
+def lifecycle(
+    *,
+    out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("results/lifecycle"),
+    memories: Annotated[int, typer.Option(min=20_000, help="Memories in the space.")] = 100_000,
+    edited: Annotated[int, typer.Option(min=1, help="Memories of it with an earlier version.")] = 20_000,
+    subject: Annotated[int, typer.Option(min=1, help="Memories of the subject that is erased.")] = 10_000,
+    derived: Annotated[int, typer.Option(min=1, help="Memories that derive from those.")] = 3_000,
+    queries: Annotated[int, typer.Option(min=20, help="Queries per measurement of recall.")] = 150,
+    imported: Annotated[int, typer.Option(min=100, help="Memories of the bundle whose import is timed.")] = 20_000,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds of the import; their median counts.")] = 3,
+) -> None:
+    """Measure what governing memory costs: as-of, import, erase. A service is started for it."""
+    from evals import lifecycle_run, report, service, summary
+
+    size = lifecycle_run.Size(memories, edited, subject, derived, queries, imported, rounds)
+    try:
+        with service.serving(None, None) as target:
+            measured = lifecycle_run.measure(target, size, say=console.print)
+    except FAILURES as error:
+        _fail(error)
+    figures: summary.Summary = {**measured, **size.settings(), **summary.environment()}
+    out.mkdir(parents=True, exist_ok=True)
+    report.write_json(out, figures)
+    rows = [(f"`{name}`", report.figure(value)) for name, value in figures.items()]
+    text = f"# Lifecycle\n\n{lifecycle_run.EXPLANATION}\n\n{report.table(('key', 'value'), rows)}\n"
+    (out / "report.md").write_text(text, encoding="utf-8")
+    for name, value in measured.items():
+        console.print(f"{name}: {report.figure(value)}")
+
+
 def _progress() -> Progress:
     return Progress(
         TextColumn("{task.description}"),

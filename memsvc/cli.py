@@ -6,7 +6,19 @@ import typer
 from typer.core import TyperGroup
 
 import memsvc
-from memsvc.commands import core, demo, importing, keys, lifecycle, memories, processes, recall, tensors
+from memsvc.commands import (
+    core,
+    demo,
+    importing,
+    keys,
+    lifecycle,
+    memories,
+    moving,
+    processes,
+    recall,
+    sharing,
+    tensors,
+)
 from memsvc.errors import MemsvcError
 
 
@@ -59,6 +71,19 @@ app.command(rich_help_panel="Lifecycle")(lifecycle.operations)
 app.command(rich_help_panel="Lifecycle")(lifecycle.undo)
 app.command(rich_help_panel="Lifecycle")(lifecycle.erase)
 app.command(rich_help_panel="Lifecycle")(lifecycle.verify_receipt)
+app.command(rich_help_panel="Sharing")(sharing.changes)
+for name, group in (
+    ("grants", sharing.grants),
+    ("groups", sharing.groups),
+    ("subscriptions", sharing.subscriptions),
+    ("webhooks", sharing.webhooks),
+):
+    app.add_typer(group, name=name, rich_help_panel="Sharing")
+app.add_typer(moving.bundle, name="bundle", rich_help_panel="Moving")
+app.add_typer(moving.snapshot, name="snapshot", rich_help_panel="Moving")
+app.command(rich_help_panel="Moving")(moving.rollback)
+app.command(rich_help_panel="Moving")(moving.fork)
+app.command(rich_help_panel="Moving")(moving.fuse)
 app.command(rich_help_panel="Try it")(demo.demo)
 
 

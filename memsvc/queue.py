@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 import procrastinate
-from procrastinate.exceptions import AlreadyEnqueued
+from procrastinate.exceptions import AlreadyEnqueued, UniqueViolation
+from procrastinate.jobs import Status
+from procrastinate.manager import JobManager
 from sqlalchemy.engine import URL, make_url
 
 from memsvc.ids import SpaceId
@@ -16,13 +19,37 @@ JobName = Literal["embed", "index", "deliver", "vacuum"]
 PRIORITY: dict[JobName, int] = {"embed": 10, "deliver": 5, "index": 0, "vacuum": -5}
 
 
+class _Jobs(JobManager):
+    """Retries that give way to a job of the same kind that waits already: it serves for both.
+
+    Both may be there, since a running job does not keep another from being enqueued. Setting it back to waiting is
+    then refused; left as running, it would hold its lock, and so its space, for ever.
+    """
+
+    async def retry_job_by_id_async(
+        self,
+        job_id: int,
+        retry_at: datetime,
+        priority: int | None = None,
+        queue: str | None = None,
+        lock: str | None = None,
+    ) -> None:
+        """Let the job run again at that time, or be over."""
+        try:
+            await super().retry_job_by_id_async(job_id, retry_at, priority, queue, lock)
+        except UniqueViolation:
+            await self.finish_job_by_id_async(job_id, Status.FAILED, delete_job=True)
+
+
 def make_app(url: str, *, pool_size: int = 2) -> procrastinate.App:
     """A procrastinate app on the application role's database; open it before use."""
-    return procrastinate.App(
+    app = procrastinate.App(
         connector=procrastinate.PsycopgConnector(
             conninfo=libpq_url(make_url(url)), min_size=1, max_size=pool_size, kwargs={"prepare_threshold": None}
         )
     )
+    app.job_manager = _Jobs(app.connector)
+    return app
 
 
 def libpq_url(url: URL) -> str:

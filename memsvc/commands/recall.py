@@ -33,15 +33,15 @@ def recall(
     from rich.table import Table
     from rich.text import Text
 
+    options: RecallOptions = {"spaces": space or ["default"], "k": k, "explain": explain, "recipe": recipe}
+    if as_of_valid is not None:
+        options["as_of_valid"] = as_of_valid
+    if as_of_known is not None:
+        options["as_of_known"] = as_of_known
+    if superseded:
+        options["include_superseded"] = True
     with connect() as client:
-        answer = client.recall(
-            query,
-            spaces=space or ["default"],
-            k=k,
-            explain=explain,
-            recipe=recipe,
-            **_as_of(as_of_valid, as_of_known, superseded=superseded),
-        )
+        answer = client.recall(query, **options)
     if as_json:
         print_json(answer)
         return
@@ -74,17 +74,6 @@ def context(
         print_json(answer)
     else:
         typer.echo(answer.text)
-
-
-def _as_of(valid: str | None, known: str | None, *, superseded: bool) -> "RecallOptions":
-    options: RecallOptions = {}
-    if valid is not None:
-        options["as_of_valid"] = valid
-    if known is not None:
-        options["as_of_known"] = known
-    if superseded:
-        options["include_superseded"] = True
-    return options
 
 
 def _cell(result: "RecallResult", *, explain: bool) -> "Text":

@@ -219,7 +219,7 @@ async def copy_memories(
     chunks = await copies.insert_copies(session, source_id, target, planned, operation)
     await spaces.advance_sessions(session, {sessions[name].id: value for name, value in next_position.items()})
     await enqueue(ingest.queue, session, "embed", target.id)  # for copies whose originals still waited for vectors
-    if not target.ann and target.next_chunk + chunks > ingest.exact_scan_limit:
+    if not target.ann and target.next_chunk - 1 + chunks > ingest.exact_scan_limit:
         await enqueue(ingest.queue, session, "index", target.id)
     return Copied({copy.original.id: copy.id for copy in planned}, chunks)
 

@@ -105,14 +105,13 @@ def header_of(of: Record, copied: Mapping[MemoryId, MemoryId] | None = None) -> 
     return {**{name: getattr(of, name) for name in MIRRORED}, "superseded_by": by}
 
 
-def copy_id(space_id: SpaceId, source: Record, first_version: int) -> MemoryId:
+def copy_id(space_id: SpaceId, source: Record) -> MemoryId:
     """The id of a source's copy in a space: always the same, so that an erased copy is known and does not come back.
 
-    It keeps the source's first 48 bits, the time in a UUIDv7. Two things begin anew. An id that was erased can be given
-    to another memory, which is recorded later. And a source that was rebuilt without something erased, by which its
-    copy went too, has forgotten the versions before `first_version`.
+    It keeps the source's first 48 bits, the time in a UUIDv7. The source's time of recording is part of it, because an
+    id that was erased can be given to another memory.
     """
-    named = space_id.bytes + source.id.bytes + f"{source.recorded_at.isoformat()} {first_version}".encode()
+    named = space_id.bytes + source.id.bytes + source.recorded_at.isoformat().encode()
     digest = int.from_bytes(hashlib.sha256(b"memsvc copy" + named).digest()[:10], "big")
     value = (source.id.int >> 80 << 80) | digest
     value = value & ~(0xF << 76) | 0x7 << 76

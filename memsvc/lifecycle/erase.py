@@ -88,7 +88,7 @@ async def erase(ingest: Ingest, signer: Signer, order: EraseOrder) -> Erased:
                 fields=(FieldError("memories", f"{shown} under legal hold", LegalHoldError.remedy),),
             )
         erasure_id = ErasureId(new_uuid())
-        removed = [await _erase_space(ingest, session, spaces[i], ids, order) for i, ids in plan.erased.items()]
+        removed = [await _erase_space(ingest, session, spaces[i], plan, order) for i in plan.erased]
         for one in plan.rebuilt:
             await rebuild(ingest, session, one.id, spaces[one.space_id], caller=order.caller, now=order.now)
         await _drop_whole_space(session, order, spaces, plan)
@@ -149,8 +149,9 @@ def split(named: Collection[Selected], below: Sequence[Selected]) -> tuple[list[
 
 
 async def _erase_space(
-    ingest: Ingest, session: WriteSession, space: Space, ids: Sequence[MemoryId], order: EraseOrder
+    ingest: Ingest, session: WriteSession, space: Space, plan: ErasePlan, order: EraseOrder
 ) -> Removed:
+    ids = plan.erased[space.id]
     operation = await record(
         ingest.queue,
         session,
@@ -161,7 +162,7 @@ async def _erase_space(
         details={"memories": len(ids)},
     )
     await enqueue_blob_deletion(ingest.queue, session, await release_blobs(session, ids))
-    await erasure.insert_tombstones(session, operation.id, ids)
+    await erasure.insert_tombstones(session, operation.id, ids, named=[one.id for one in plan.named])
     removed = await erasure.remove(session, space.id, ids)
     # What was removed stands in the files until a vacuum, and an index that grew thin is compacted with it.
     await enqueue(ingest.queue, session, "vacuum", space.id)

@@ -182,8 +182,7 @@ async def _mirror(
     matching = await subscriptions.matching(session, list(sources), conditions_of(found))
     copies = await subscriptions.find_copies(session, found.space_id, ids)
     without = [each for each in matching if each not in copies and sources[each].state in CURRENT_STATES]
-    first = await subscriptions.first_versions(session, without)
-    fresh = {copies_of.copy_id(found.space_id, sources[each], first[each]): each for each in without}
+    fresh = {copies_of.copy_id(found.space_id, sources[each]): each for each in without}
     gone = await subscriptions.erased(session, list(fresh))
     successors = {each.superseded_by for each in sources.values() if each.superseded_by is not None}
     known = await subscriptions.find_copies(session, found.space_id, successors - copies.keys())

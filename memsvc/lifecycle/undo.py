@@ -76,9 +76,7 @@ async def take_back(session: WriteSession, operation: Operation, affected: Seque
         await versions.revise(session, operation, made, {"state": "archived"})
 
 
-async def _check_permitted(
-    session: WriteSession, caller: Caller, affected: Sequence[Affected], now: datetime
-) -> None:
+async def _check_permitted(session: WriteSession, caller: Caller, affected: Sequence[Affected], now: datetime) -> None:
     """The right to write in the space does not reach what others keep private in it; an admin may do all here."""
     ids = [change.memory_id for change in affected]
     if not caller.admin and await sharing.refused(session, ids, caller=caller, when=When(now), right="write"):

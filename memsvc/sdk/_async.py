@@ -12,6 +12,7 @@ import httpx
 from memsvc.sdk import requests, retry
 from memsvc.sdk._async_core import AsyncCore
 from memsvc.sdk._async_lifecycle import AsyncLifecycle
+from memsvc.sdk._async_moving import AsyncMoving
 from memsvc.sdk._async_sharing import AsyncSharing
 from memsvc.sdk._async_tensors import AsyncTensors
 from memsvc.sdk.bulk import BulkResult, ItemLike, Tally, cut, send_concurrently
@@ -54,7 +55,7 @@ class AsyncMemoryClient:
     each phase of one try, None for no limit. `retries`: further tries after a broken connection, a timeout, 429,
     502, 503 or 504; every write carries an Idempotency-Key, so none of them stores anything twice.
 
-    `lifecycle`, `core`, `sharing` and `tensors` hold the methods of those parts of the API.
+    `lifecycle`, `core`, `moving`, `sharing` and `tensors` hold the methods of those parts of the API.
 
     All methods raise `MemsvcClientError`: an `ApiError` when the service refused, else `ConnectionFailed` or
     `TimedOut`.
@@ -82,6 +83,7 @@ class AsyncMemoryClient:
         self.lifecycle = AsyncLifecycle(self._send)
         self.core = AsyncCore(self._send)
         self.sharing = AsyncSharing(self._send)
+        self.moving = AsyncMoving(self._send, self._http)
         self.tensors = AsyncTensors(self._send, self._http, retries=retries)
 
     async def add(

@@ -13,6 +13,7 @@ import httpx
 from memsvc.sdk import requests, retry
 from memsvc.sdk._sync_core import Core
 from memsvc.sdk._sync_lifecycle import Lifecycle
+from memsvc.sdk._sync_moving import Moving
 from memsvc.sdk._sync_sharing import Sharing
 from memsvc.sdk._sync_tensors import Tensors
 from memsvc.sdk.bulk import BulkResult, ItemLike, Tally, cut, send_in_order
@@ -55,7 +56,7 @@ class MemoryClient:
     each phase of one try, None for no limit. `retries`: further tries after a broken connection, a timeout, 429,
     502, 503 or 504; every write carries an Idempotency-Key, so none of them stores anything twice.
 
-    `lifecycle`, `core`, `sharing` and `tensors` hold the methods of those parts of the API.
+    `lifecycle`, `core`, `moving`, `sharing` and `tensors` hold the methods of those parts of the API.
 
     All methods raise `MemsvcClientError`: an `ApiError` when the service refused, else `ConnectionFailed` or
     `TimedOut`.
@@ -83,6 +84,7 @@ class MemoryClient:
         self.lifecycle = Lifecycle(self._send)
         self.core = Core(self._send)
         self.sharing = Sharing(self._send)
+        self.moving = Moving(self._send, self._http)
         self.tensors = Tensors(self._send, self._http, retries=retries)
 
     def add(

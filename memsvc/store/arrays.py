@@ -33,6 +33,29 @@ class VectorArray:
     rows: NDArray[np.float32]
 
 
+@dataclass(frozen=True, slots=True)
+class NumberArray:
+    """int64[n] as a parameter of type bigint[], sent like a `VectorArray`."""
+
+    values: NDArray[np.int64]
+
+
+def _number_array_dumper(element_oid: int, array_oid: int) -> type[Dumper]:
+    class NumberArrayDumper(Dumper):
+        format = Format.BINARY
+        oid = array_oid
+
+        def dump(self, obj: NumberArray) -> bytes:
+            count = len(obj.values)
+            header = np.array([1 if count else 0, 0, element_oid, count, 1][: 5 if count else 3], ">i4")
+            elements = np.empty(count, np.dtype([("size", ">i4"), ("value", ">i8")]))
+            elements["size"] = 8
+            elements["value"] = obj.values
+            return header.tobytes() + elements.tobytes()
+
+    return NumberArrayDumper
+
+
 def _vector_array_dumper(element_oid: int, array_oid: int) -> type[Dumper]:
     class VectorArrayDumper(Dumper):
         format = Format.BINARY
@@ -78,9 +101,11 @@ class _Float4Array(_NumberArrayLoader):
 
 def register_arrays(connection: AsyncConnection[TupleRow]) -> None:
     """Load int4[], int8[] and float4[] as numpy arrays on this connection (they must hold no NULL), and send
-    `VectorArray`; pgvector's types must be registered."""
+    `VectorArray` and `NumberArray`; pgvector's types must be registered."""
     vector = connection.adapters.types["vector"]
     connection.adapters.register_dumper(VectorArray, _vector_array_dumper(vector.oid, vector.array_oid))
+    bigint = connection.adapters.types["int8"]
+    connection.adapters.register_dumper(NumberArray, _number_array_dumper(bigint.oid, bigint.array_oid))
     for name, loader in (("int4", _Int4Array), ("int8", _Int8Array), ("float4", _Float4Array)):
         info = connection.adapters.types[name]
         connection.adapters.register_loader(info.array_oid, loader)

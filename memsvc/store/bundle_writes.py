@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+import numpy as np
 import psycopg
 from psycopg.rows import tuple_row
 
 from memsvc.errors import FieldError, InvalidRequestError
 from memsvc.ids import MemoryId, PrincipalId, SessionId, SpaceId, new_uuid
+from memsvc.store.arrays import NumberArray
 from memsvc.store.database import ReadSession, WriteSession
 from memsvc.store.spaces import Space
 from memsvc.store.tables import memories
@@ -38,7 +40,10 @@ class NewSession:
 
 @dataclass(frozen=True, slots=True)
 class ImportedVersion:
-    """A version to insert: its line of the bundle, and what that has no place for."""
+    """A version to insert: its line of the bundle, and what that has no place for.
+
+    A past version has the author and the place of its memory.
+    """
 
     text: bytes
     number: int
@@ -47,6 +52,21 @@ class ImportedVersion:
     searchable: bool
     principal_id: PrincipalId | None = None
     session: tuple[SessionId, int] | None = None
+
+    @property
+    def row(self) -> bytes:
+        """The line with the rest added to its fields, under names that no line has."""
+        added = b',"_number":%d,"_content_number":%d,"_content_hash":"%s","_searchable":%s' % (
+            self.number,
+            self.content_number,
+            self.content_hash.hex().encode(),
+            b"true" if self.searchable else b"false",
+        )
+        if self.principal_id is not None:
+            added += b',"_principal_id":"%s"' % str(self.principal_id).encode()
+        if self.session is not None:
+            added += b',"_session_id":"%s","_session_number":%d' % (str(self.session[0]).encode(), self.session[1])
+        return self.text[: self.text.rindex(b"}")] + added + b"}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,19 +117,21 @@ _MEMORY = {
 }
 _HISTORY = {"memory": "uuid", "known_to": "timestamptz", **_VERSION}
 _GIVEN = {
-    "number": "bigint",
-    "content_number": "bigint",
-    "content_hash": "bytea",
-    "searchable": "bool",
-    "principal_id": "uuid",
-    "session_id": "uuid",
-    "session_number": "int",
+    "_number": "bigint",
+    "_content_number": "bigint",
+    "_content_hash": "text",
+    "_searchable": "bool",
+    "_principal_id": "uuid",
+    "_session_id": "uuid",
+    "_session_number": "int",
 }
 _EXPRESSIONS: Mapping[str, str] = {
     "tenant_id": "%(tenant)s",
     "space_id": "%(space)s",
     "operation_id": "r.operation",
     "fingerprint": "decode(r.fingerprint, 'hex')",
+    "content_hash": "decode(r._content_hash, 'hex')",
+    **{name[1:]: f"r.{name}" for name in _GIVEN if name != "_content_hash"},
 }
 _FIXED = ("number", "kind", "payload_type", "role", "name", "session_id", "session_number", "position", "origin")
 _OF_MEMORY: Mapping[str, str] = {
@@ -119,13 +141,9 @@ _OF_MEMORY: Mapping[str, str] = {
 
 
 def _rows(fields: Mapping[str, str]) -> str:
-    """The lines beside the columns of `_GIVEN`, row by row: a join would compare each line with each."""
-    listed = ", ".join(f"{name} {kind}" for name, kind in fields.items())
-    arrays = ", ".join(f"unnest(%({name})s::{kind}[])" for name, kind in _GIVEN.items())
-    return (
-        f"ROWS FROM (jsonb_to_recordset(%(lines)s::jsonb) AS ({listed}), {arrays}) "
-        f"AS r({', '.join([*fields, *_GIVEN])})"
-    )
+    """The lines as rows. `json` is read in half the time of `jsonb`."""
+    listed = ", ".join(f"{name} {kind}" for name, kind in {**fields, **_GIVEN}.items())
+    return f"json_to_recordset(%(lines)s::json) AS r({listed})"
 
 
 _COLUMNS = tuple(memories.c.keys())
@@ -135,7 +153,7 @@ _INSERT_MEMORIES = (
 )
 _INSERT_HISTORY = (
     f"INSERT INTO memory_history ({', '.join(_COLUMNS)}, known_to) SELECT "
-    f"{', '.join((_OF_MEMORY | dict(_EXPRESSIONS)).get(name, f'r.{name}') for name in _COLUMNS)}, r.known_to "
+    f"{', '.join({**_EXPRESSIONS, **_OF_MEMORY}.get(name, f'r.{name}') for name in _COLUMNS)}, r.known_to "
     f"FROM {_rows(_HISTORY)} JOIN memories m ON m.tenant_id = %(tenant)s AND m.id = r.memory"
 )
 _INSERT_OPERATIONS = (
@@ -169,7 +187,7 @@ async def find_present(session: ReadSession, ids: Sequence[UUID]) -> dict[UUID, 
     """Those of these ids that the tenant has already, whoever may see them."""
     rows = await session.fetch(
         "SELECT id, space_id, version, content_hash, operation_id, updated_at FROM memories "
-        "WHERE tenant_id = %(tenant)s AND id = ANY (%(ids)s)",
+        "WHERE tenant_id = %(tenant)s AND id = ANY (%(ids)b::uuid[])",
         {"tenant": session.tenant_id, "ids": list(ids)},
         tuple_row,
     )
@@ -181,14 +199,14 @@ async def find_taken(
 ) -> set[tuple[str, int]]:
     """Those of these places in sessions of the space that a memory has."""
     rows = await session.fetch(
-        "SELECT w.name, w.position FROM unnest(%(names)s::text[], %(positions)s::int[]) AS w(name, position) "
+        "SELECT w.name, w.position FROM unnest(%(names)b::text[], %(positions)s) AS w(name, position) "
         "JOIN sessions se ON se.space_id = %(space)s AND se.name = w.name AND se.tenant_id = %(tenant)s "
         "JOIN memories m ON m.session_id = se.id AND m.position = w.position AND m.tenant_id = %(tenant)s",
         {
             "tenant": session.tenant_id,
             "space": space_id,
             "names": [name for name, _ in places],
-            "positions": [position for _, position in places],
+            "positions": NumberArray(np.array([position for _, position in places], np.int64)),
         },
         tuple_row,
     )
@@ -208,9 +226,9 @@ async def find_operations(session: ReadSession, ids: Collection[UUID]) -> dict[U
 async def ensure_principals(session: WriteSession, names: Collection[str]) -> dict[str, PrincipalId]:
     """The principals of these names; who is new has no key, and so can do nothing."""
     find = "SELECT name, id FROM principals WHERE tenant_id = %(tenant)s AND name = ANY (%(names)s)"
-    keys = {"tenant": session.tenant_id, "names": sorted(names)}
-    found = dict(await session.fetch(find, keys, tuple_row))
-    missing = [name for name in keys["names"] if name not in found]
+    keys: dict[str, object] = {"tenant": session.tenant_id, "names": sorted(names)}
+    found: dict[str, PrincipalId] = dict(await session.fetch(find, keys, tuple_row))
+    missing = sorted(set(names) - found.keys())
     if missing:
         await session.run(
             "INSERT INTO principals (tenant_id, id, name) SELECT %(tenant)s, w.id, w.name "
@@ -263,32 +281,20 @@ async def ensure_sessions(
 
 async def insert_versions(session: WriteSession, space: Space, rows: Sequence[ImportedVersion], *, past: bool) -> None:
     """Insert lines of memories.jsonl, or past versions from lines of history.jsonl."""
-    await session.run(
-        _INSERT_HISTORY if past else _INSERT_MEMORIES,
-        {
-            "tenant": session.tenant_id,
-            "space": space.id,
-            "lines": _array([row.text for row in rows]),
-            "number": [row.number for row in rows],
-            "content_number": [row.content_number for row in rows],
-            "content_hash": [row.content_hash for row in rows],
-            "searchable": [row.searchable for row in rows],
-            "principal_id": [row.principal_id for row in rows],
-            "session_id": [None if row.session is None else row.session[0] for row in rows],
-            "session_number": [None if row.session is None else row.session[1] for row in rows],
-        },
-    )
+    statement = _INSERT_HISTORY if past else _INSERT_MEMORIES
+    lines = _array([row.row for row in rows])
+    await session.run(statement, {"tenant": session.tenant_id, "space": space.id, "lines": lines})
 
 
 async def insert_contents(session: WriteSession, contents: Sequence[ImportedContent]) -> None:
     """Insert contents of memories that were inserted before."""
     await session.run(
         "INSERT INTO contents (tenant_id, memory_id, number, content) SELECT %(tenant)s, v.id, v.number, v.content "
-        "FROM unnest(%(ids)s::uuid[], %(numbers)s::bigint[], %(contents)s::text[]) AS v(id, number, content)",
+        "FROM unnest(%(ids)b::uuid[], %(numbers)s, %(contents)b::text[]) AS v(id, number, content)",
         {
             "tenant": session.tenant_id,
             "ids": [one.memory_id for one in contents],
-            "numbers": [one.number for one in contents],
+            "numbers": NumberArray(np.array([one.number for one in contents], np.int64)),
             "contents": [one.text for one in contents],
         },
     )

@@ -99,8 +99,8 @@ _NAMED = (
 )
 ROWS: Mapping[str, str] = {
     "sessions": "SELECT se.name, se.next_position, se.created_at FROM sessions se WHERE se.tenant_id = %(tenant)s "
-    "AND se.space_id = %(space)s AND EXISTS (SELECT 1 FROM memories m "
-    f"WHERE m.session_id = se.id AND {_MEMORIES}) ORDER BY se.number",
+    "AND se.space_id = %(space)s AND se.id = ANY (ARRAY(SELECT DISTINCT m.session_id FROM memories m "
+    f"WHERE {_MEMORIES} AND m.session_id IS NOT NULL)) ORDER BY se.number",
     "operations": "SELECT o.id, o.kind, p.name AS principal, o.reason, o.details::text AS details, o.recorded_at, "
     "o.undoes, o.undone_by FROM operations o JOIN principals p ON p.tenant_id = o.tenant_id AND p.id = o.principal_id "
     f"WHERE o.tenant_id = %(tenant)s AND o.space_id = %(space)s AND {_NAMED} ORDER BY o.number",

@@ -188,7 +188,9 @@ async def forget_past(session: WriteSession, space_id: SpaceId, memory_id: Memor
     )
 
 
-async def insert_tombstones(session: WriteSession, operation_id: OperationId, ids: Sequence[MemoryId]) -> None:
+async def insert_tombstones(
+    session: WriteSession, operation_id: OperationId, ids: Sequence[MemoryId], *, named: Collection[MemoryId]
+) -> None:
     """Say to who follows the space which memories go: ids alone. They are still there, and say who may know of them."""
     of_group = (
         "SELECT gm.principal_id FROM grants g JOIN group_members gm ON gm.tenant_id = g.tenant_id "
@@ -196,13 +198,13 @@ async def insert_tombstones(session: WriteSession, operation_id: OperationId, id
         "AND g.memory_id = m.id AND 'read' = ANY (g.rights)"
     )
     await session.run(
-        "INSERT INTO tombstones (tenant_id, operation_id, memory_id, readers) "
-        "SELECT m.tenant_id, %(operation)s, m.id, CASE WHEN m.visibility = 'private' THEN ARRAY("
-        "SELECT m.principal_id UNION SELECT g.principal_id FROM grants g WHERE g.tenant_id = m.tenant_id "
+        "INSERT INTO tombstones (tenant_id, operation_id, memory_id, named, readers) "
+        "SELECT m.tenant_id, %(operation)s, m.id, m.id = ANY (%(named)s), CASE WHEN m.visibility = 'private' THEN "
+        "ARRAY(SELECT m.principal_id UNION SELECT g.principal_id FROM grants g WHERE g.tenant_id = m.tenant_id "
         "AND g.space_id = m.space_id AND g.memory_id = m.id AND 'read' = ANY (g.rights) "
         f"AND g.principal_id IS NOT NULL UNION {of_group}) END "
         "FROM memories m WHERE m.tenant_id = %(tenant)s AND m.id = ANY (%(ids)s)",
-        {"tenant": session.tenant_id, "operation": operation_id, "ids": list(ids)},
+        {"tenant": session.tenant_id, "operation": operation_id, "ids": list(ids), "named": list(named)},
     )
 
 

@@ -64,7 +64,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class OperationSize:
-    """An operation and how many memories it concerns, at most."""
+    """An operation and how many memories it concerns; where it concerns many, not all are counted."""
 
     id: OperationId
     number: int
@@ -94,15 +94,24 @@ async def next_operations(
     session: ReadSession, space_id: SpaceId, *, first: int, last: int | None, memories: int
 ) -> list[OperationSize]:
     """Operations from number `first` on (to `last`), until they concern that many memories; one at least."""
+    # More than fill a page need not be counted.
     sizes = " + ".join(
-        f"(SELECT count(*) FROM {table} x WHERE x.tenant_id = o.tenant_id AND x.operation_id = o.id)"
+        f"(SELECT count(*) FROM (SELECT 1 FROM {table} x WHERE x.tenant_id = o.tenant_id AND x.operation_id = o.id "
+        "LIMIT %(enough)s) y)"
         for table in ("memories", "memory_history", "tombstones")
     )
     rows = await session.fetch(
         f"SELECT o.id, o.number, {sizes} FROM operations o WHERE o.tenant_id = %(tenant)s AND o.space_id = %(space)s "
         "AND o.number >= %(first)s AND (%(last)s::bigint IS NULL OR o.number <= %(last)s) "
         "ORDER BY o.number LIMIT %(limit)s",
-        {"tenant": session.tenant_id, "space": space_id, "first": first, "last": last, "limit": OPERATIONS_AT_ONCE},
+        {
+            "tenant": session.tenant_id,
+            "space": space_id,
+            "first": first,
+            "last": last,
+            "limit": OPERATIONS_AT_ONCE,
+            "enough": memories,
+        },
         tuple_row,
     )
     chosen: list[OperationSize] = []
@@ -113,40 +122,77 @@ async def next_operations(
     return chosen
 
 
+_SPACE = "%(space)s"
+
+
 def _readable(visibility: str) -> str:
-    """SQL over `memories m`: might the caller read it if that were its visibility?"""
-    return f"coalesce({access.permitted('read', '%(space)s').replace('m.visibility', visibility)}, false)"
+    """SQL over `memories m`: might the caller read it if that were its visibility?
+
+    As `access.permitted` says; what does not depend on the memory is taken from the row `me`, where it is asked once.
+    """
+    rule = access.permitted("read", _SPACE).replace("m.visibility", visibility)
+    return rule.replace(access.space_allows("read", _SPACE), "me.allowed").replace(
+        access.granted("read", _SPACE), "me.shared"
+    )
 
 
 def _living(state: str) -> str:
     return f"{state} IN ({', '.join(repr(each) for each in CURRENT_STATES)})"
 
 
-_STATE, _VISIBILITY = "coalesce(h.state, m.state)", "coalesce(h.visibility, m.visibility)"
-_BEFORE = f"(b.id IS NOT NULL AND {_living('b.state')} AND {_readable('b.visibility')})"
 # A memory is there for a reader from the operation that makes it readable and current, until the one that ends either.
 # `m` is what it is now, `h` what the operation left (no row: that is what it is now), `b` what it was before it.
-_CHANGE = f"""
-CASE WHEN {_living(_STATE)} AND {_readable("m.visibility")} AND {access.UNEXPIRED}
-    THEN CASE WHEN {_BEFORE} THEN 'updated' ELSE 'added' END
-    WHEN {_BEFORE} AND (NOT {_living(_STATE)} OR NOT {_readable(_VISIBILITY)}
-        OR ({_readable("m.visibility")} AND NOT {access.UNEXPIRED})) THEN 'removed'
-END
+# OFFSET 0 keeps the planner from reading the whole history for a page, which it does while it has no statistics.
+#
+# What an import brought keeps the operations that had made it. Those that the space did not have are told of by
+# themselves, right before the import; what older ones had made is new at the import.
+IMPORTED = """
+SELECT i.operation_id, i.id, i.version FROM operations o CROSS JOIN LATERAL (
+    SELECT o.id AS operation_id, m.id, max(x.version) FILTER (WHERE made.number < first.told) AS version,
+        bool_or(made.number BETWEEN first.told AND o.number) AS told
+    FROM (SELECT o.number - (o.details ->> 'operations')::bigint AS told) first
+    JOIN memories m ON m.tenant_id = %(tenant)s AND m.space_id = o.space_id
+        AND m.number BETWEEN (o.details ->> 'first')::bigint AND (o.details ->> 'last')::bigint
+    CROSS JOIN LATERAL (
+        SELECT m.version, m.operation_id
+        UNION ALL SELECT h.version, h.operation_id FROM memory_history h
+        WHERE h.tenant_id = %(tenant)s AND h.id = m.id OFFSET 0
+    ) x JOIN operations made ON made.tenant_id = %(tenant)s AND made.id = x.operation_id
+    GROUP BY m.id
+) i
+WHERE o.tenant_id = %(tenant)s AND o.id = ANY (%(operations)s) AND o.kind = 'import' AND NOT i.told
 """
 _ITEMS = f"""
-WITH touched AS (
-    SELECT t.operation_id, t.id, min(t.version) AS first, max(t.version) AS last FROM (
-        SELECT operation_id, id, version FROM memories
+WITH me AS MATERIALIZED (
+    SELECT coalesce({access.space_allows("read", _SPACE)}, false) AS allowed, {access.granted("read", _SPACE)} AS shared
+), touched AS MATERIALIZED (
+    SELECT t.operation_id, t.id, min(t.first) AS first, max(t.version) AS last FROM (
+        SELECT operation_id, id, version, version AS first FROM memories
         WHERE tenant_id = %(tenant)s AND operation_id = ANY (%(operations)s)
-        UNION ALL SELECT operation_id, id, version FROM memory_history
+        UNION ALL SELECT operation_id, id, version, version FROM memory_history
         WHERE tenant_id = %(tenant)s AND operation_id = ANY (%(operations)s)
+        UNION ALL SELECT i.operation_id, i.id, i.version, 1 FROM ({IMPORTED}) i
     ) t GROUP BY t.operation_id, t.id
+), standing AS MATERIALIZED (
+    SELECT t.operation_id, t.id, t.last AS version, coalesce(h.state, m.state) AS state,
+        {_readable("m.visibility")} AS readable, {_readable("coalesce(h.visibility, m.visibility)")} AS was_readable,
+        {access.UNEXPIRED} AS unexpired,
+        b.id IS NOT NULL AND {_living("b.state")} AND {_readable("b.visibility")} AS before
+    FROM touched t CROSS JOIN me JOIN memories m ON m.tenant_id = %(tenant)s AND m.id = t.id
+    LEFT JOIN LATERAL (
+        SELECT state, visibility FROM memory_history h
+        WHERE h.tenant_id = %(tenant)s AND h.id = t.id AND h.version = t.last OFFSET 0
+    ) h ON true
+    LEFT JOIN LATERAL (
+        SELECT id, state, visibility FROM memory_history b
+        WHERE b.tenant_id = %(tenant)s AND b.id = t.id AND b.version = t.first - 1 OFFSET 0
+    ) b ON true
 ), items AS (
-    SELECT t.operation_id, t.id AS memory_id, {_CHANGE} AS change, t.last AS version, {_STATE} AS state
-    FROM touched t JOIN memories m ON m.tenant_id = %(tenant)s AND m.id = t.id
-    LEFT JOIN memory_history h ON h.tenant_id = %(tenant)s AND h.id = t.id AND h.version = t.last
-    LEFT JOIN memory_history b ON b.tenant_id = %(tenant)s AND b.id = t.id AND b.version = t.first - 1
-    UNION ALL SELECT operation_id, memory_id, 'removed', NULL, NULL FROM tombstones
+    SELECT operation_id, id AS memory_id, version, state, CASE
+        WHEN {_living("state")} AND readable AND unexpired THEN CASE WHEN before THEN 'updated' ELSE 'added' END
+        WHEN before AND (NOT {_living("state")} OR NOT was_readable OR (readable AND NOT unexpired)) THEN 'removed'
+        END AS change FROM standing
+    UNION ALL SELECT operation_id, memory_id, NULL, NULL, 'removed' FROM tombstones
     WHERE tenant_id = %(tenant)s AND operation_id = ANY (%(operations)s)
     AND (readers IS NULL OR %(principal)s = ANY (readers))
 )

@@ -210,9 +210,14 @@ WITH near AS MATERIALIZED (
           WHERE tenant_id = %(tenant)s AND space_id = %(space)s AND number = ANY(%(lexical)s)
 ), wide AS (
     SELECT memory_id FROM seeds
-    UNION SELECT beside.id FROM seeds JOIN memories s ON s.tenant_id = %(tenant)s AND s.id = seeds.memory_id
-    JOIN memories beside ON beside.tenant_id = %(tenant)s AND beside.session_id = s.session_id
-        AND beside.position BETWEEN s.position - %(reach)s AND s.position + %(reach)s
+    UNION SELECT beside.id FROM seeds
+    JOIN LATERAL (
+        SELECT session_id, position FROM memories WHERE tenant_id = %(tenant)s AND id = seeds.memory_id OFFSET 0
+    ) s ON true
+    JOIN LATERAL (
+        SELECT id FROM memories WHERE tenant_id = %(tenant)s AND session_id = s.session_id
+        AND position BETWEEN s.position - %(reach)s AND s.position + %(reach)s OFFSET 0
+    ) beside ON true
 )
 SELECT coalesce(array_agg(r.number), '{{}}'), coalesce(array_agg(r.memory), '{{}}'),
     coalesce(array_agg(r.session), '{{}}'), coalesce(array_agg(r.position), '{{}}'),
@@ -304,8 +309,9 @@ async def score_nearest(
         {
             "hnsw.iterative_scan": "relaxed_order",
             "hnsw.ef_search": str(max(100, min(limit, 1000))),
-            # HNSW is chosen for how many rows are wanted, which a generic plan does not know.
-            "plan_cache_mode": "auto",
+            # Nothing but HNSW gives the order without a sort. Left to its estimate of how few rows pass the filters,
+            # the planner reads and sorts the whole space.
+            "enable_sort": "off",
         }
     )
     rows = await session.fetch(

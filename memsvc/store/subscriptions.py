@@ -14,6 +14,7 @@ from memsvc.ids import MemoryId, OperationId, PrincipalId, SessionId, SpaceId, S
 from memsvc.store import access
 from memsvc.store.arrays import read_vector
 from memsvc.store.database import ReadSession, WriteSession
+from memsvc.store.feed import IMPORTED
 from memsvc.store.keys import Caller
 from memsvc.store.memories import RECORD_COLUMNS, RECORD_JOINS, Record, to_record
 from memsvc.store.versions import Operation
@@ -230,7 +231,8 @@ async def left_by(session: ReadSession, operations: Sequence[OperationId]) -> li
     """
     rows = await session.fetch(
         "WITH changed AS (SELECT id FROM memories WHERE tenant_id = %(tenant)s "
-        "AND operation_id = ANY (%(operations)s)) SELECT id FROM changed UNION SELECT m.id FROM changed "
+        f"AND operation_id = ANY (%(operations)s) UNION SELECT i.id FROM ({IMPORTED}) i) "
+        "SELECT id FROM changed UNION SELECT m.id FROM changed "
         "JOIN memories m ON m.tenant_id = %(tenant)s AND m.superseded_by = changed.id",
         {"tenant": session.tenant_id, "operations": list(operations)},
         tuple_row,
@@ -289,24 +291,14 @@ def _to_copy(row: Any) -> tuple[MemoryId, Copy]:
 
 
 async def erased(session: ReadSession, ids: Collection[MemoryId]) -> set[MemoryId]:
-    """Those of these ids that were erased once."""
+    """Those of these ids that somebody has erased by themselves; what went with its source may come back with it."""
     rows = await session.fetch(
-        "SELECT DISTINCT memory_id FROM tombstones WHERE tenant_id = %(tenant)s AND memory_id = ANY (%(ids)s)",
+        "SELECT DISTINCT memory_id FROM tombstones WHERE tenant_id = %(tenant)s AND memory_id = ANY (%(ids)s) "
+        "AND named",
         {"tenant": session.tenant_id, "ids": list(ids)},
         tuple_row,
     )
     return {row[0] for row in rows}
-
-
-async def first_versions(session: ReadSession, ids: Collection[MemoryId]) -> dict[MemoryId, int]:
-    """The earliest version that is left of each of these memories: 1, unless its past had to be forgotten."""
-    rows = await session.fetch(
-        "SELECT m.id, least(m.version, (SELECT min(h.version) FROM memory_history h WHERE h.tenant_id = m.tenant_id "
-        "AND h.id = m.id)) FROM memories m WHERE m.tenant_id = %(tenant)s AND m.id = ANY (%(ids)s)",
-        {"tenant": session.tenant_id, "ids": list(ids)},
-        tuple_row,
-    )
-    return dict(rows)
 
 
 async def read_chunks(session: ReadSession, ids: Collection[MemoryId]) -> dict[MemoryId, list[StoredChunk]]:

@@ -220,7 +220,7 @@ memories = Table(
     _one_of("visibility", ("private", "space", "tenant")),
     UniqueConstraint("space_id", "number", "tenant_id"),
     Index("ix_memories_fingerprint", "space_id", "fingerprint"),
-    Index("ix_memories_operation", "operation_id"),
+    Index("ix_memories_operation", "operation_id", "tenant_id"),
     Index("ix_memories_core", "space_id", "name", postgresql_where=text("kind = 'core'")),
     Index("ix_memories_superseded", "superseded_by", postgresql_where=text("superseded_by IS NOT NULL")),
     Index("ix_memories_expiry", "space_id", "expires_at", postgresql_where=text("expires_at IS NOT NULL")),
@@ -244,7 +244,7 @@ memory_history = Table(
     PrimaryKeyConstraint("tenant_id", "id", "version"),
     ForeignKeyConstraint(["tenant_id", "id"], ["memories.tenant_id", "memories.id"], ondelete="CASCADE"),
     Index("ix_memory_history_known", "space_id", "known_to"),
-    Index("ix_memory_history_operation", "operation_id"),
+    Index("ix_memory_history_operation", "operation_id", "tenant_id"),
 )
 
 contents = Table(
@@ -279,7 +279,7 @@ chunks = Table(
     PrimaryKeyConstraint("tenant_id", "space_id", "number"),
     ForeignKeyConstraint(["tenant_id", "memory_id"], ["memories.tenant_id", "memories.id"], ondelete="CASCADE"),
     ForeignKeyConstraint(["encoder_id"], ["encoders.id"]),
-    Index("ix_chunks_memory", "memory_id"),
+    Index("ix_chunks_memory", "memory_id", "tenant_id"),
 )
 
 postings = Table(
@@ -319,6 +319,7 @@ tombstones = Table(
     _uuid("tenant_id"),
     _uuid("operation_id"),
     _uuid("memory_id"),
+    Column("named", Boolean, nullable=False, comment="the erase named it; else it went with what it came from"),
     Column("readers", ARRAY(Uuid), comment="who alone could read it; NULL: everyone who may read the space"),
     PrimaryKeyConstraint("tenant_id", "operation_id", "memory_id"),
     ForeignKeyConstraint(["tenant_id", "operation_id"], ["operations.tenant_id", "operations.id"], ondelete="CASCADE"),

@@ -188,20 +188,34 @@ class Affected:
     legal_hold: bool
 
 
+# What an import brought keeps the operations that had made it; the import says which numbers it has in the space. It
+# left each memory in the version before the first that an operation since then made.
+_IMPORTED = (
+    "SELECT o.id, m.id, coalesce((SELECT min(x.version) - 1 FROM ("
+    "SELECT m.version, m.operation_id UNION ALL SELECT h.version, h.operation_id FROM memory_history h "
+    "WHERE h.tenant_id = %(tenant)s AND h.id = m.id) x JOIN operations later ON later.tenant_id = %(tenant)s "
+    "AND later.id = x.operation_id AND later.number > o.number), m.version), true FROM operations o "
+    "JOIN memories m ON m.tenant_id = %(tenant)s AND m.space_id = o.space_id AND CASE WHEN o.kind = 'import' "
+    "THEN m.number BETWEEN (o.details ->> 'first')::bigint AND (o.details ->> 'last')::bigint END "
+    "WHERE o.tenant_id = %(tenant)s AND o.id = ANY (%(operations)s) AND o.kind = 'import'"
+)
+
+
 async def affected_by(session: ReadSession, operations: Sequence[OperationId]) -> list[Affected]:
     """What these operations made or changed and was not erased since, in the order of recording."""
     rows = await session.fetch(
-        "SELECT v.operation_id, v.id, v.version, c.version, c.state, c.legal_hold FROM ("
-        "SELECT operation_id, id, version FROM memories WHERE operation_id = ANY (%(operations)s) "
-        "AND tenant_id = %(tenant)s UNION ALL SELECT operation_id, id, version FROM memory_history "
-        "WHERE operation_id = ANY (%(operations)s) AND tenant_id = %(tenant)s) v "
+        "SELECT v.operation_id, v.id, v.version, c.version, c.state, c.legal_hold, v.made FROM ("
+        "SELECT operation_id, id, version, version = 1 FROM memories WHERE operation_id = ANY (%(operations)s) "
+        "AND tenant_id = %(tenant)s UNION ALL SELECT operation_id, id, version, version = 1 FROM memory_history "
+        f"WHERE operation_id = ANY (%(operations)s) AND tenant_id = %(tenant)s UNION ALL {_IMPORTED}) "
+        "v(operation_id, id, version, made) "
         "JOIN memories c ON c.tenant_id = %(tenant)s AND c.id = v.id ORDER BY c.number",
         {"tenant": session.tenant_id, "operations": list(operations)},
         tuple_row,
     )
     return [
-        Affected(operation, memory, None if version == 1 else version - 1, version, latest, state, hold)
-        for operation, memory, version, latest, state, hold in rows
+        Affected(operation, memory, None if made else version - 1, version, latest, state, hold)
+        for operation, memory, version, latest, state, hold, made in rows
     ]
 
 

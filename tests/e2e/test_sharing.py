@@ -50,15 +50,24 @@ def receiver() -> Iterator[tuple[str, list[dict]]]:
     server.server_close()
 
 
+@pytest.fixture
+def killable(tmp_path: Path) -> Iterator[ServiceProcess]:
+    service = ServiceProcess(tmp_path / "data")
+    service.start()
+    yield service
+    service.stop()
+
+
 def client_of(service: ServiceProcess) -> MemoryClient:
     return MemoryClient(service.url, service.api_key, retries=0)
 
 
-def test_followers_of_a_service_that_is_killed_miss_nothing(tmp_path: Path, receiver: tuple[str, list[dict]]) -> None:
+def test_followers_of_a_service_that_is_killed_miss_nothing(
+    killable: ServiceProcess, receiver: tuple[str, list[dict]]
+) -> None:
     url, messages = receiver
     written: list[str] = []
-    service = ServiceProcess(tmp_path / "data")
-    service.start()
+    service = killable
     with client_of(service) as client:
         written.append(str(client.add(space="news", texts="fact 0").items[0].id))
         client.sharing.subscribe("news", space="desk", from_start=True)
@@ -98,7 +107,6 @@ def test_followers_of_a_service_that_is_killed_miss_nothing(tmp_path: Path, rece
         for message in messages:
             by_id.setdefault(message["id"], set()).add(json.dumps(message["data"], sort_keys=True))
         assert all(len(bodies) == 1 for bodies in by_id.values())
-    service.stop()
 
 
 def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

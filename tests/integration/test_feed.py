@@ -6,16 +6,22 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
+from uuid import UUID
 
 import httpx
 import pytest
+from psycopg.rows import tuple_row
 
 from memsvc.api.app import create_app
 from memsvc.api.auth import Authenticator
+from memsvc.consolidation.deliver import deliver
 from memsvc.deployment import Deployment
+from memsvc.store import access, feed
+from memsvc.store.access import When
 from memsvc.store.database import Database
 from memsvc.store.feed import Cursor
-from tests.integration.conftest import NOW, Clock, Service
+from tests.integration.conftest import NOW, Clock, Service, open_service
 from tests.integration.people import Person, person, restrict
 
 
@@ -224,3 +230,81 @@ async def test_a_reader_beside_many_writers_misses_and_doubles_nothing(
     assert found == sorted(found)
     assert sorted(memory for _, memory, change in found if change == "added") == sorted(written)
     assert sum(change == "updated" for _, _, change in found) == 6 * 4
+
+
+async def test_a_page_is_read_by_index_also_before_there_are_statistics(service: Service, ana: Person) -> None:
+    memory = await ana.add("Buy milk.")
+    await ana.call("PATCH", f"/v1/memories/{memory}", json={"importance": 0.9})
+    async with service.services.database.read(service.caller.tenant_id) as session:
+        space_id = await access.require(session, service.caller, "default", "read")
+        operations = await feed.next_operations(session, space_id, first=1, last=None, memories=100)
+        parameters = {
+            **access.parameters(session, service.caller, When(NOW)),
+            "space": space_id,
+            "operations": [operation.id for operation in operations],
+            "number": 0,
+            "memory": UUID(int=0),
+            "last": 9,
+            "last_memory": UUID(int=0),
+            "limit": 100,
+        }
+        rows = await session.fetch("EXPLAIN " + feed._ITEMS, parameters, tuple_row)
+    plan = "\n".join(row[0] for row in rows)
+    assert "Seq Scan" not in plan
+    for index in ("ix_memories_operation", "ix_memory_history_operation", "pk_memory_history"):
+        assert index in plan
+
+
+async def deliver_all_of(service: Service) -> None:
+    """Run the job that a change of the space `default` enqueues."""
+    async with service.services.database.read(service.caller.tenant_id) as session:
+        space_id = await access.require(session, service.caller, "default", "read")
+    await deliver(service.services.ingest, service.caller.tenant_id, space_id, clock=service.services.clock)
+
+
+async def test_what_an_import_brings_is_told_of_once(deployment: Deployment, tmp_path: Path) -> None:
+    """Also what comes back by operations that the space knows already."""
+    async with open_service(deployment, data_dir=tmp_path) as service:
+        boss = Person("tester", service.client, dict(service.client.headers))
+        await boss.add("(the first)", kind="concept")
+        await boss.post("/v1/subscriptions", {"space": "desk", "source": "default", "from_start": True}, status=201)
+        first = await boss.add("Buy milk.")
+        second = await boss.add("Buy bread.")
+        await boss.call("PATCH", f"/v1/memories/{second}", json={"content": "Buy rye bread."})
+        bundle = (await boss.call("GET", "/v1/spaces/default/export")).content
+        await deliver_all_of(service)
+        assert len(await boss.contents("desk")) == 3
+        for memory in (first, second):
+            await boss.call("DELETE", f"/v1/memories/{memory}")
+        assert await boss.contents("desk") == ["(the first)"]
+        before = (await boss.get("/v1/changes"))["cursor"]
+        imported = await boss.call("POST", "/v1/spaces/default/import", content=bundle)
+        assert imported.status_code == 201, imported.text
+        page = await boss.get("/v1/changes", since=before, include="memory")
+        assert sorted((item["memory_id"], item["change"], item["version"]) for item in page["items"]) == sorted(
+            [(first, "added", 1), (second, "added", 2)]
+        )
+        assert {item["memory"]["content"] for item in page["items"]} == {"Buy milk.", "Buy rye bread."}
+        elsewhere = await boss.call("POST", "/v1/spaces/elsewhere/import", content=bundle)
+        assert elsewhere.status_code == 201, elsewhere.text
+        await deliver_all_of(service)
+        assert sorted(await boss.contents("desk")) == ["(the first)", "Buy milk.", "Buy rye bread."]
+
+
+async def test_what_is_imported_into_a_new_space_is_told_of_as_it_came_about(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    async with (
+        open_service(deployment, data_dir=tmp_path / "here") as service,
+        open_service(deployment, data_dir=tmp_path / "there") as other,
+    ):
+        boss = Person("tester", service.client, dict(service.client.headers))
+        memory = await boss.add("Buy milk.")
+        await boss.call("PATCH", f"/v1/memories/{memory}", json={"content": "Buy oat milk."})
+        bundle = (await boss.call("GET", "/v1/spaces/default/export")).content
+        there = Person("tester", other.client, dict(other.client.headers))
+        imported = await there.call("POST", "/v1/spaces/default/import", content=bundle)
+        assert imported.status_code == 201, imported.text
+        assert await told(there) == [(memory, "added", 1), (memory, "updated", 2)]
+        await there.call("PATCH", f"/v1/memories/{memory}", json={"importance": 0.9})
+        assert await told(there) == [(memory, "added", 1), (memory, "updated", 2), (memory, "updated", 3)]

@@ -1,8 +1,11 @@
 """Who may see and do what: visibility, grants, groups, on every path that shows or changes something."""
 
+import httpx
 import pytest
 
+from memsvc.api.app import create_app
 from memsvc.deployment import Deployment
+from memsvc.sdk import AsyncMemoryClient, Forbidden
 from tests.integration.conftest import Service
 from tests.integration.people import Person, person, restrict
 
@@ -285,3 +288,31 @@ async def test_a_guest_who_erases_what_he_wrote_does_not_remove_the_space(
     await ana.call("DELETE", f"/v1/grants/{grant['id']}")
     await ben.post("/v1/erase", {"space": "plans"})
     assert await ana.contents("plans") == [SECRET]
+
+
+async def test_the_client_shares_and_follows(
+    service: Service, deployment: Deployment, ana: Person, ben: Person
+) -> None:
+    def client_of(who: Person) -> AsyncMemoryClient:
+        transport = httpx.ASGITransport(create_app(service.services))
+        return AsyncMemoryClient("http://service", who.headers["Authorization"].split()[1], transport=transport)
+
+    await restrict(service, "plans", ana)
+    async with client_of(ana) as mine, client_of(ben) as his:
+        memory = (await mine.add(space="plans", texts="Bring a cake.")).items[0].id
+        grant = await mine.sharing.grant(["read"], space="plans", principal="ben")
+        assert [each.id for each in (await his.sharing.grants("plans")).items] == [grant.id]
+        with pytest.raises(Forbidden):
+            await his.sharing.grant(["read"], space="plans", principal="ben")
+        async for change in his.sharing.follow("plans", include_memory=True):
+            assert (change.memory_id, change.change) == (memory, "added")
+            assert change.memory is not None
+            assert change.memory.content == "Bring a cake."
+            assert (await his.sharing.changes("plans", change.cursor)).items == []
+            break
+        made = await his.sharing.subscribe("plans", space="own", filters={"kinds": ["fact"]}, from_start=True)
+        assert [each.id for each in (await his.sharing.subscriptions()).items] == [made.id]
+        assert (await his.sharing.resume_subscription(made.id)).behind == 1
+        await his.sharing.unsubscribe(made.id)
+        await mine.sharing.revoke(grant.id)
+        assert (await mine.sharing.principals()).items == ["ana", "ben", "tester"]

@@ -26,11 +26,11 @@ from memsvc.lifecycle.bundle.rows import (
 )
 from memsvc.queue import enqueue
 from memsvc.store import bundle_writes, bundles, retention, spaces, tensors
+from memsvc.store.bundle_chunks import insert_many
 from memsvc.store.bundle_writes import NewSession
 from memsvc.store.database import WriteSession
 from memsvc.store.keys import Caller
 from memsvc.store.spaces import Space
-from memsvc.store.writes import insert_chunks
 from memsvc.text.analysis import document_text
 
 # Stores a blob of this hash and size; a blob that is there already is no error.
@@ -211,50 +211,48 @@ class _Load:
         batch = number(fresh, counted.next_memory, self._principals, self._sessions)
         await bundle_writes.insert_versions(session, counted, batch.current, past=False)
         await bundle_writes.insert_contents(session, batch.contents)
-        await insert_chunks(session, counted, batch.chunked, self.ingest.encoder_id)
+        chunks, terms = await insert_many(session, counted, batch.chunked, self.ingest.encoder_id)
         if batch.past:
             await bundle_writes.insert_versions(session, counted, batch.past, past=True)
-        chunks = [chunk for content in batch.chunked for chunk in content.chunks]
         await bundle_writes.advance(
             session,
             counted,
             numbers=batch.numbers,
             memories_added=len(fresh),
-            chunks=len(chunks),
-            terms=sum(chunk.length for chunk in chunks),
+            chunks=chunks,
+            terms=terms,
         )
         self._numbers += batch.numbers
-        self._chunks += len(chunks)
+        self._chunks += chunks
         for draft in fresh:
             self._new.add(draft.id)
             self._used.update(version["operation"] for version in draft.versions)
         self.tally.memories += len(fresh)
         self.tally.versions += len(fresh) + len(batch.past)
-        self.tally.chunks += len(chunks)
+        self.tally.chunks += chunks
         self.tally.pending += sum(not version.searchable for version in batch.current)
 
     async def _choose(self, space: Space, drafts: Sequence[Draft]) -> list[Draft]:
         """Those that are new; the others are counted or listed."""
         session = self.session
         present = await bundle_writes.find_present(session, [draft.id for draft in drafts])
-        places = {draft.id: (draft.line.row.get("session"), draft.line.row.get("position")) for draft in drafts}
-        asked = [(name, at) for name, at in places.values() if name is not None and at is not None]
+        places = [(draft.line.row.get("session"), draft.line.row.get("position")) for draft in drafts]
+        asked = [(name, at) for name, at in places if name is not None and at is not None]
         taken = await bundle_writes.find_taken(session, space.id, asked) if asked else set()
-        await self._find_homes({version["operation"] for draft in drafts for version in draft.versions})
+        operations = {version["operation"] for draft in drafts for version in draft.versions}
+        await self._find_homes(operations)
+        foreign = {operation for operation in operations if self._homes[operation] not in {None, space.id}}
         fresh = []
-        for draft in drafts:
-            found = present.get(draft.id)
+        for draft, place in zip(drafts, places, strict=True):
+            found = present.get(draft.id) if present else None
             problem = None if found is None else difference(draft, found, space.id)
             if found is not None and problem is None:
                 self.tally.duplicates += 1
                 continue
-            name, at = places[draft.id]
-            if problem is None and (name, at) in taken:
-                problem = f"position {at} of its session is taken by another memory"
-            if problem is None:
-                homes = {self._homes[version["operation"]] for version in draft.versions}
-                if homes - {None, space.id}:
-                    problem = "an operation that made it belongs to another space"
+            if problem is None and taken and place in taken:
+                problem = f"position {place[1]} of its session is taken by another memory"
+            if problem is None and foreign and any(version["operation"] in foreign for version in draft.versions):
+                problem = "an operation that made it belongs to another space"
             if problem is None:
                 fresh.append(draft)
             else:
@@ -336,6 +334,7 @@ class _Load:
                 "duplicates": tally.duplicates,
                 "conflicts": len(tally.conflicts),
                 "outside_edges": tally.outside_edges,
+                "operations": tally.operations,  # they stand right before it; the change feed asks which do not
                 # Its memories keep the operations that made them; their numbers tell which they are.
                 "first": space.next_memory,
                 "last": space.next_memory + self._numbers - 1,
@@ -344,5 +343,5 @@ class _Load:
         tally.operation_id = operation.id
         if tally.pending:
             await enqueue(self.ingest.queue, session, "embed", space.id)
-        if not space.ann and space.next_chunk + self._chunks > self.ingest.exact_scan_limit:
+        if not space.ann and space.next_chunk - 1 + self._chunks > self.ingest.exact_scan_limit:
             await enqueue(self.ingest.queue, session, "index", space.id)

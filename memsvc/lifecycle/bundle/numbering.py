@@ -1,7 +1,7 @@
 """What the rows of a bundle become in the space that takes them: numbers, headers, and what is there already. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from memsvc.ids import MemoryId, PrincipalId, SessionId, SpaceId
 from memsvc.lifecycle.bundle.rows import Content, Draft
@@ -39,25 +39,34 @@ def number(
             batch.contents.append(ImportedContent(memory, placed[version], content.text))
             batch.chunked.append(ChunkedContent(memory, placed[version], content.chunks, content.vectors))
         row = draft.line.row
-        version = _version(draft.line.text, row["content"], start, placed, draft.contents)
-        session = None if "session" not in row else sessions[row["session"]]
-        batch.current.append(replace(version, principal_id=principals[row["principal"]], session=session))
+        batch.current.append(
+            _version(
+                draft.line.text,
+                row["content"],
+                start,
+                placed,
+                draft.contents,
+                principals[row["principal"]],
+                None if "session" not in row else sessions[row["session"]],
+            )
+        )
         for line in draft.history:
             batch.past.append(_version(line.text, line.row["content"], start, placed, draft.contents))
     return batch
 
 
 def _version(
-    text: bytes, content: int, number: int, placed: Mapping[int, int], contents: Mapping[int, Content]
+    text: bytes,
+    content: int,
+    number: int,
+    placed: Mapping[int, int],
+    contents: Mapping[int, Content],
+    principal_id: PrincipalId | None = None,
+    session: tuple[SessionId, int] | None = None,
 ) -> ImportedVersion:
     found = contents[content]
-    return ImportedVersion(
-        text=text,
-        number=number,
-        content_number=placed[content],
-        content_hash=found.hash,
-        searchable=found.vectors is not None or not found.chunks,
-    )
+    searchable = found.vectors is not None or not found.chunks
+    return ImportedVersion(text, number, placed[content], found.hash, searchable, principal_id, session)
 
 
 def difference(draft: Draft, found: Present, space_id: SpaceId) -> str | None:

@@ -3,8 +3,9 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from graphlib import CycleError, TopologicalSorter
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
 import numpy as np
@@ -41,7 +42,7 @@ CHUNKS: TypeAdapter[ChunkRow] = TypeAdapter(ChunkRow)
 EDGES: TypeAdapter[EdgeRow] = TypeAdapter(EdgeRow)
 TENSORS: TypeAdapter[TensorRow] = TypeAdapter(TensorRow)
 
-BATCH_MEMORIES = 1000
+BATCH_MEMORIES = 4000
 BATCH_CHARACTERS = 8_000_000
 # How far a stored vector's length may be from 1: none of ours is, and a longer one would win every search.
 UNIT_WITHIN = 1e-3
@@ -49,8 +50,7 @@ MAX_ROW_BYTES = 64 << 20  # a line of a member without contents; no request is l
 _NUL = b"\\u0000"
 
 
-@dataclass(frozen=True, slots=True)
-class Line(Generic[RowT]):
+class Line(NamedTuple, Generic[RowT]):
     """One line of a member: its number, its bytes, and what they say."""
 
     number: int
@@ -235,6 +235,20 @@ class DraftReader:
 
     def read(self) -> list[Draft]:
         """The next batch; empty at the end, once nothing is left over in any member."""
+        drafts = self._read_drafts()
+        if self._embeddings is not None and drafts:
+            contents = [content for draft in drafts for content in draft.contents.values()]
+            vectors = self._embeddings.read(sum(len(content.chunks) for content in contents))
+            missing = np.isnan(vectors[:, 0])
+            first = 0
+            for content in contents:
+                last = first + len(content.chunks)
+                if not missing[first:last].any():
+                    content.vectors = vectors[first:last]
+                first = last
+        return drafts
+
+    def _read_drafts(self) -> list[Draft]:
         drafts: list[Draft] = []
         characters = 0
         for line in self.memories:
@@ -280,8 +294,6 @@ class DraftReader:
 
     def _read_chunks(self, memory: MemoryRow, contents: Mapping[int, Content]) -> None:
         lines = self._chunks.take_while(lambda row: row["memory"] == memory["id"])
-        vectors = None if self._embeddings is None or not lines else self._embeddings.read(len(lines))
-        first = 0
         order = list(contents)
         last = (-1, 0)
         for line in lines:
@@ -296,19 +308,16 @@ class DraftReader:
             text = document_text(content.text[row["start"] : row["end"]], memory.get("name"))
             terms = Counter(analyze(text))
             content.chunks.append(NewChunk(row["start"], row["end"], terms, min(terms.total(), MAX_LENGTH)))
-        for content in contents.values():
-            rows = None if vectors is None else vectors[first : first + len(content.chunks)]
-            first += len(content.chunks)
-            if rows is not None and not np.isnan(rows).any():
-                content.vectors = rows
 
     def _check(self, draft: Draft) -> None:
         """The versions follow each other without overlapping, and name contents and operations that are there."""
-        known_to = None
+        known_to: datetime | None = None
         number = 0
         used = set()
-        for line in (*draft.history, draft.line):
-            member = self.memories if line is draft.line else self._history
+        lines: list[Line[HistoryRow] | Line[MemoryRow]] = [*draft.history, draft.line]
+        ends: list[datetime | None] = [*(line.row["known_to"] for line in draft.history), None]
+        for line, end in zip(lines, ends, strict=True):
+            member = self.memories if end is None else self._history
             row: VersionFields = line.row
             if row["version"] <= number:
                 raise member.refuse(line, "is not after the version before it")
@@ -318,10 +327,9 @@ class DraftReader:
                 raise member.refuse(line, f"has the content of version {row['content']}, which is not there")
             if row["operation"] not in self._related.operations:
                 raise member.refuse(line, f"names operation {row['operation']}, which operations.jsonl does not have")
-            number = row["version"]
-            known_to = line.row.get("known_to")
-            if known_to is not None and known_to <= row["updated_at"]:
+            if end is not None and end <= row["updated_at"]:
                 raise member.refuse(line, "ended before it became known")
+            number, known_to = row["version"], end
             used.add(row["content"])
         if used != set(draft.contents):
             raise self.memories.refuse(draft.line, "has a content that none of its versions has")

@@ -515,7 +515,7 @@ def create_tables() -> None:
         postgresql_where=sa.text("expires_at IS NOT NULL"),
     )
     op.create_index("ix_memories_fingerprint", "memories", ["space_id", "fingerprint"], unique=False)
-    op.create_index("ix_memories_operation", "memories", ["operation_id"], unique=False)
+    op.create_index("ix_memories_operation", "memories", ["operation_id", "tenant_id"], unique=False)
     op.create_index(
         "ix_memories_pending",
         "memories",
@@ -549,6 +549,9 @@ def create_tables() -> None:
         sa.Column("tenant_id", sa.Uuid(), nullable=False),
         sa.Column("operation_id", sa.Uuid(), nullable=False),
         sa.Column("memory_id", sa.Uuid(), nullable=False),
+        sa.Column(
+            "named", sa.Boolean(), nullable=False, comment="the erase named it; else it went with what it came from"
+        ),
         sa.Column(
             "readers",
             sa.ARRAY(sa.Uuid()),
@@ -593,7 +596,7 @@ def create_tables() -> None:
         ),
         sa.PrimaryKeyConstraint("tenant_id", "space_id", "number", name=op.f("pk_chunks")),
     )
-    op.create_index("ix_chunks_memory", "chunks", ["memory_id"], unique=False)
+    op.create_index("ix_chunks_memory", "chunks", ["memory_id", "tenant_id"], unique=False)
     op.create_table(
         "contents",
         sa.Column("tenant_id", sa.Uuid(), nullable=False),
@@ -727,7 +730,7 @@ def create_tables() -> None:
         sa.PrimaryKeyConstraint("tenant_id", "id", "version", name=op.f("pk_memory_history")),
     )
     op.create_index("ix_memory_history_known", "memory_history", ["space_id", "known_to"], unique=False)
-    op.create_index("ix_memory_history_operation", "memory_history", ["operation_id"], unique=False)
+    op.create_index("ix_memory_history_operation", "memory_history", ["operation_id", "tenant_id"], unique=False)
     op.create_table(
         "tensor_prefixes",
         sa.Column("tenant_id", sa.Uuid(), nullable=False),
