@@ -114,7 +114,11 @@ async def last_position(session: ReadSession, space_id: SpaceId) -> int:
 
 
 _OF_SPACE = "o.tenant_id = %(tenant)s AND o.space_id = %(space)s"
-_HISTORY = "SELECT h.version, h.operation_id, h.content_number FROM memory_history h WHERE h.tenant_id = %(tenant)s"
+# OFFSET 0: a memory's past is found by its id. From its operations it would be found once for each memory they made.
+_HISTORY = (
+    "(SELECT h.version, h.operation_id, h.content_number FROM memory_history h "
+    "WHERE h.tenant_id = %(tenant)s AND h.id = m.id OFFSET 0)"
+)
 
 
 async def list_originals(
@@ -128,7 +132,7 @@ async def list_originals(
     if at is not None:
         version = (
             f"SELECT x.version, x.content_number FROM (SELECT m.version, m.operation_id, m.content_number "
-            f"UNION ALL {_HISTORY} AND h.id = m.id) x JOIN operations o ON {_OF_SPACE} AND o.id = x.operation_id "
+            f"UNION ALL {_HISTORY}) x JOIN operations o ON {_OF_SPACE} AND o.id = x.operation_id "
             "AND o.number <= %(at)s ORDER BY x.version DESC LIMIT 1"
         )
     rows = await session.fetch(
@@ -171,9 +175,9 @@ async def list_drift(session: ReadSession, space_id: SpaceId, at: int, *, caller
         "JOIN memories m ON m.operation_id = o.id AND m.tenant_id = %(tenant)s AND m.space_id = %(space)s "
         f"WHERE {_OF_SPACE} AND o.number > %(at)s), drifted AS (SELECT m.id, m.number, m.state, m.legal_hold, "
         f"{access.permitted('read', '%(space)s')} AS readable, "
-        f"(%(admin)s OR {access.permitted('write', '%(space)s')}) AS writable, (SELECT h.version FROM memory_history h "
+        f"(%(admin)s OR {access.permitted('write', '%(space)s')}) AS writable, (SELECT h.version FROM {_HISTORY} h "
         f"JOIN operations o ON {_OF_SPACE} AND o.id = h.operation_id AND o.number <= %(at)s "
-        "WHERE h.tenant_id = %(tenant)s AND h.id = m.id ORDER BY h.version DESC LIMIT 1) AS version "
+        "ORDER BY h.version DESC LIMIT 1) AS version "
         "FROM changed JOIN memories m ON m.tenant_id = %(tenant)s AND m.id = changed.id) "
         "SELECT d.id, d.version, d.state, d.legal_hold, d.readable, d.writable FROM drifted d WHERE CASE "
         "WHEN d.version IS NULL THEN d.state NOT IN ('archived', 'expired', 'quarantined') "

@@ -167,10 +167,16 @@ WITH me AS MATERIALIZED (
     SELECT coalesce({access.space_allows("read", _SPACE)}, false) AS allowed, {access.granted("read", _SPACE)} AS shared
 ), touched AS MATERIALIZED (
     SELECT t.operation_id, t.id, min(t.first) AS first, max(t.version) AS last FROM (
-        SELECT operation_id, id, version, version AS first FROM memories
-        WHERE tenant_id = %(tenant)s AND operation_id = ANY (%(operations)s)
-        UNION ALL SELECT operation_id, id, version, version FROM memory_history
-        WHERE tenant_id = %(tenant)s AND operation_id = ANY (%(operations)s)
+        SELECT one.operation_id, v.id, v.version, v.version AS first
+        FROM unnest(%(operations)s::uuid[]) AS one(operation_id) JOIN LATERAL (
+            SELECT id, version FROM memories
+            WHERE tenant_id = %(tenant)s AND operation_id = one.operation_id OFFSET 0
+        ) v ON true
+        UNION ALL SELECT one.operation_id, v.id, v.version, v.version
+        FROM unnest(%(operations)s::uuid[]) AS one(operation_id) JOIN LATERAL (
+            SELECT id, version FROM memory_history
+            WHERE tenant_id = %(tenant)s AND operation_id = one.operation_id OFFSET 0
+        ) v ON true
         UNION ALL SELECT i.operation_id, i.id, i.version, 1 FROM ({IMPORTED}) i
     ) t GROUP BY t.operation_id, t.id
 ), standing AS MATERIALIZED (

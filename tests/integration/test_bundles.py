@@ -11,12 +11,16 @@ from uuid import UUID, uuid4
 import numpy as np
 import pytest
 from safetensors.numpy import load
+from typer.testing import CliRunner
 
+from memsvc.commands import moving
 from memsvc.consolidation.jobs import embed_pending
 from memsvc.deployment import Deployment
 from memsvc.lifecycle.erase import EraseOrder, erase
+from memsvc.sdk import AsyncMemoryClient, NotFound
 from memsvc.store import spaces
 from memsvc.store.erasure import Selection
+from memsvc.store.keys import create_key
 from tests.integration.conftest import NOW, SIGNER, Service, open_service
 from tests.integration.tensor_samples import keep, match
 
@@ -284,8 +288,6 @@ async def test_tensors_travel_with_their_blobs(service: Service, other: Service)
 async def test_what_the_reader_may_not_see_is_not_exported(service: Service, deployment: Deployment) -> None:
     await furnish(service)
     assert len(lines(await fetch(service, "home"), "memories")) == 12
-    from memsvc.store.keys import create_key
-
     key = create_key(deployment.owner_url, tenant=service.caller.tenant, principal="guest", scopes=("read",))
     headers = {"Authorization": f"Bearer {key.key}"}
     guest = await service.client.get("/v1/spaces/home/export", headers=headers)
@@ -334,6 +336,39 @@ async def test_numbers_of_any_size_stay_exact(service: Service, other: Service) 
     assert lines(first, "memories")[0]["metadata"] == {"m": 0.1, "n": 10**100}
     await bring(other, "home", first)
     assert await fetch(other, "home") == first
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.is_file())
+
+
+def sdk(service: Service) -> AsyncMemoryClient:
+    key = service.client.headers["Authorization"].removeprefix("Bearer ")
+    return AsyncMemoryClient("http://127.0.0.1:1", key, transport=service.client._transport, retries=0)
+
+
+async def test_the_client_and_the_command_line_move_a_space(service: Service, other: Service, tmp_path: Path) -> None:
+    ids = await furnish(service)
+    file = tmp_path / "home.zip"
+    async with sdk(service) as here, sdk(other) as there:
+        assert await here.moving.export_bundle("home", file) == file
+        assert file.read_bytes() == await fetch(service, "home")
+        verified = CliRunner().invoke(moving.bundle, ["verify", str(file)])
+        assert (verified.exit_code, verified.output) == (0, f"{file} is whole: 12 memories, vectors of fake.\n")
+        done = await there.moving.import_bundle("with/slash ☀", file, reason="moved")
+        assert (done.memories, done.conflicts) == (12, [])
+        assert (await there.moving.snapshot("with/slash ☀", "a/b")).position > 12
+        assert [one.name for one in (await there.moving.snapshots("with/slash ☀")).items] == ["a/b"]
+        rolled = await there.moving.rollback("with/slash ☀", position=0, dry_run=True)
+        assert UUID(ids["moved"]) in rolled.archived
+        assert (await there.moving.fork("with/slash ☀", "fork", snapshot="a/b")).memories == 11
+        assert (await there.moving.fuse_spaces("fork", "with/slash ☀", dry_run=True)).copied == []
+        fused = await there.moving.fuse([ids["moved"], ids["summary"]], dry_run=True)
+        assert fused.content == "I moved to Porto 🎉.\nIt has a balcony.\nAna moved."
+        await there.moving.delete_snapshot("with/slash ☀", "a/b")
+        with pytest.raises(NotFound):
+            await there.moving.export_bundle("nowhere", tmp_path / "nothing.zip")
+    assert files(tmp_path) == ["home.zip"]
 
 
 HOSTILE: dict[str, tuple[Callable[[bytes], bytes], str]] = {
