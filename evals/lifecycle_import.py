@@ -5,7 +5,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -20,6 +20,8 @@ import orjson
 
 from evals.bench_run import distinct, load_texts
 from evals.service import TIMEOUT_S, Service
+from memsvc.config import Settings
+from memsvc.deployment import create_key
 from memsvc.lifecycle.bundle.archive import EMBEDDINGS, MANIFEST, ArchiveWriter
 from memsvc.lifecycle.bundle.export import safetensors_header
 from memsvc.wire.bundle import BundleCounts, BundleEncoder, Manifest, VersionFields
@@ -71,26 +73,39 @@ def measure_import(
 
     The space is made by importing a bundle that is written here, with texts of the demonstration and made-up unit
     vectors. What is timed is the import of the service's own export into a space that does not exist, from the first
-    byte sent to the answer that follows COMMIT. Each space is erased before the next round, since ids are unique in a
-    tenant. The key needs the scope `admin`.
+    byte sent to the answer that follows COMMIT. Ids are unique in a tenant: a service of our own gets a new tenant for
+    every round; on another one the space is erased before each, and the sweep that follows an erasure is timed with it.
+    The key needs the scope `admin`.
     """
     with tempfile.TemporaryDirectory(prefix="memsvc-eval-") as folder, _http(service) as http:
         say(f"a space of {memories} memories")
         made, exported = Path(folder) / "made.zip", Path(folder) / "exported.zip"
         write_bundle(made, _encoder(http), Shape(memories))
-        space = f"import-{uuid4().hex[:8]}"
-        _import(http, space, made, memories)
+        source = f"import-{uuid4().hex[:8]}"
+        _import(http, source, made, memories)
         imports, exports = [], []
         for number in range(rounds):
             say(f"round {number + 1} of {rounds}")
-            exports.append(_export(http, space, exported))
-            _erase(http, space)
-            space = f"import-{uuid4().hex[:8]}"
-            imports.append(_import(http, space, exported, memories))
-        _erase(http, space)
+            exports.append(_export(http, source, exported))
+            target = f"import-{uuid4().hex[:8]}"
+            if service.data_dir is None:
+                _erase(http, source)
+                source = target
+            with _http(_elsewhere(service)) as there:
+                imports.append(_import(there, target, exported, memories))
+        _erase(http, source)
         size = exported.stat().st_size
     seconds = median(imports)
     return ImportSpeed(memories, size, memories / seconds, seconds, median(exports))
+
+
+def _elsewhere(service: Service) -> Service:
+    """The same service as a tenant that has nothing yet, if it is ours to make one."""
+    if service.data_dir is None:
+        return service
+    settings = Settings(data_dir=service.data_dir, database_url=None, admin_database_url=None)
+    key = create_key(settings, tenant=uuid4().hex, principal="evaluation", scopes=["read", "write", "admin"])
+    return replace(service, key=key.key)
 
 
 def load_space(service: Service, space: str, shape: Shape, path: Path) -> None:

@@ -1,10 +1,11 @@
 """Reading the rows of a bundle: every line checked by itself, then against the others of its memory. No database."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from graphlib import CycleError, TopologicalSorter
+from hashlib import sha256
 from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
@@ -12,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
-from memsvc.ingest.prepare import content_hash
 from memsvc.ingest.units import MAX_LENGTH
 from memsvc.lifecycle.bundle.archive import EMBEDDINGS, ArchiveReader, blob_name, refuse
 from memsvc.lifecycle.bundle.export import safetensors_header
@@ -42,7 +42,7 @@ CHUNKS: TypeAdapter[ChunkRow] = TypeAdapter(ChunkRow)
 EDGES: TypeAdapter[EdgeRow] = TypeAdapter(EdgeRow)
 TENSORS: TypeAdapter[TensorRow] = TypeAdapter(TensorRow)
 
-BATCH_MEMORIES = 4000
+BATCH_MEMORIES = 2000
 BATCH_CHARACTERS = 8_000_000
 # How far a stored vector's length may be from 1: none of ours is, and a longer one would win every search.
 UNIT_WITHIN = 1e-3
@@ -111,13 +111,16 @@ class Lines(Generic[RowT]):
             self._next = self._read()
         return self._next
 
-    def take_while(self, belongs: Callable[[RowT], bool]) -> list[Line[RowT]]:
-        """The next lines, as long as they belong."""
-        found = []
-        while (line := self.peek()) is not None and belongs(line.row):
+    def take_of(self, memory: UUID) -> list[Line[RowT]]:
+        """The next lines, as long as their field `memory` is this one."""
+        found: list[Line[RowT]] = []
+        while True:
+            line = self._next or self._read()
+            if line is None or line.row["memory"] != memory:  # type: ignore[index]
+                self._next = line
+                return found
             found.append(line)
             self._next = None
-        return found
 
     def refuse(self, line: Line[Any], problem: str) -> Exception:
         """The refusal of a line."""
@@ -271,7 +274,7 @@ class DraftReader:
         if memory in self.ids:
             raise self.memories.refuse(line, f"repeats the id {memory}")
         self.ids.add(memory)
-        history = self._history.take_while(lambda row: row["memory"] == memory)
+        history = self._history.take_of(memory)
         contents = self._read_contents(memory)
         self._read_chunks(line.row, contents)
         draft = Draft(line, history, contents)
@@ -281,19 +284,20 @@ class DraftReader:
     def _read_contents(self, memory: UUID) -> dict[int, Content]:
         found: dict[int, Content] = {}
         last = 0
-        for line in self._contents.take_while(lambda row: row["memory"] == memory):
+        for line in self._contents.take_of(memory):
             version, text = line.row["version"], line.row["content"]
             if version <= last:
                 raise self._contents.refuse(line, "is not after the content before it")
-            size = len(text.encode())
-            if size > self._max_content_bytes:
-                raise self._contents.refuse(line, f"has {size} bytes of content; MEMSVC_MAX_CONTENT_BYTES allows less")
-            found[version] = Content(version, text, content_hash(text))
+            encoded = text.encode()
+            if len(encoded) > self._max_content_bytes:
+                problem = f"has {len(encoded)} bytes of content; MEMSVC_MAX_CONTENT_BYTES allows less"
+                raise self._contents.refuse(line, problem)
+            found[version] = Content(version, text, sha256(encoded).digest())
             last = version
         return found
 
     def _read_chunks(self, memory: MemoryRow, contents: Mapping[int, Content]) -> None:
-        lines = self._chunks.take_while(lambda row: row["memory"] == memory["id"])
+        lines = self._chunks.take_of(memory["id"])
         order = list(contents)
         last = (-1, 0)
         for line in lines:
