@@ -6,7 +6,7 @@ STAMP := $(VENV)/.ready
 DATA ?= ../shared/data
 OUT ?= results
 
-.PHONY: demo serve test check bench eval clean
+.PHONY: demo serve test check bench lifecycle eval clean
 
 demo: $(STAMP)
 	$(BIN)/memsvc demo
@@ -25,6 +25,9 @@ check: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m evals bench --data $(DATA)/locomo --out $(OUT)/bench
+
+lifecycle: $(STAMP)
+	$(BIN)/python -m evals lifecycle --out $(OUT)/lifecycle
 
 eval: $(STAMP)
 	$(BIN)/python -m evals run --suite locomo --data $(DATA)/locomo --out $(OUT)/locomo

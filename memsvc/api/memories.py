@@ -15,7 +15,7 @@ from memsvc.api.etags import IfMatch, expected_version, set_etag
 from memsvc.api.services import Services, ServicesDep
 from memsvc.errors import FieldError, InvalidRequestError, NotFoundError
 from memsvc.ids import MemoryId, ReceiptId
-from memsvc.ingest.prepare import UTC_ZONE, Limits, check_text, find_zone, prepare, request_hash, to_utc
+from memsvc.ingest.prepare import UTC_ZONE, Limits, check_metadata, check_text, find_zone, prepare, request_hash, to_utc
 from memsvc.ingest.validity import parse_interval
 from memsvc.ingest.write import WriteOrder, write
 from memsvc.lifecycle import change as changes
@@ -275,6 +275,8 @@ def _to_change(patch: MemoryPatch, *, max_bytes: int, now: datetime) -> changes.
     )
     if patch.content is not None:
         check_text("content", patch.content, faults, max_bytes=max_bytes)
+    if patch.metadata is not None:
+        check_metadata("metadata", patch.metadata, faults)
     zone = find_zone(patch.timezone, "timezone", faults)
     header: dict[str, object] = {name: getattr(patch, name) for name in given.intersection(_NEVER_NULL) - {"content"}}
     for name, column in (("timestamp", "occurred_at"), ("expires_at", "expires_at")):

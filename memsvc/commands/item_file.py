@@ -24,11 +24,27 @@ class Defaults:
     name: str | None = None
     session: str | None = None
     timestamp: str | None = None
+    valid_from: str | None = None
+    valid_to: str | None = None
+    expires_at: str | None = None
+    visibility: str | None = None
+    derived_from: tuple[str, ...] = ()
+    supersedes: tuple[str, ...] = ()
 
     def complete(self, fields: dict[str, object]) -> dict[str, object]:
         """`fields` with what they lack. An item with a role is a message; an item with a kind is none."""
-        common = {"name": self.name, "session": self.session, "timestamp": self.timestamp}
-        said: dict[str, object] = {name: value for name, value in common.items() if value is not None}
+        common: dict[str, object] = {
+            "name": self.name,
+            "session": self.session,
+            "timestamp": self.timestamp,
+            "valid_from": self.valid_from,
+            "valid_to": self.valid_to,
+            "expires_at": self.expires_at,
+            "visibility": self.visibility,
+            "derived_from": list(self.derived_from),
+            "supersedes": list(self.supersedes),
+        }
+        said: dict[str, object] = {name: value for name, value in common.items() if value not in (None, [])}
         if self.role is not None and "kind" not in fields:
             said["role"] = self.role
         elif self.kind is not None and "role" not in fields:

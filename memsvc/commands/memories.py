@@ -5,11 +5,22 @@ from uuid import UUID
 
 import typer
 
-from memsvc.commands.output import JsonOption, SpaceOption, connect, console, moment, one_line, print_json, visible
+from memsvc.commands.output import (
+    AsOfKnownOption,
+    AsOfValidOption,
+    JsonOption,
+    SpaceOption,
+    connect,
+    console,
+    moment,
+    one_line,
+    print_json,
+    visible,
+)
 
 if TYPE_CHECKING:
     from memsvc.commands.item_file import Defaults
-    from memsvc.sdk.requests import ListOptions, WriteOptions
+    from memsvc.sdk.requests import ListOptions, PatchFields, WriteOptions
 
 WRITE_TIMEOUT_S = 300.0  # a batch of long texts on a small machine embeds slowly
 ROW_CHARACTERS = 120
@@ -37,6 +48,12 @@ def add(
     space: SpaceOption = "default",
     timestamp: Annotated[str | None, typer.Option(help="When it was said or true (ISO 8601).")] = None,
     timezone: Annotated[str, typer.Option(help="IANA zone of timestamps without an offset.")] = "UTC",
+    valid_from: Annotated[str | None, typer.Option(help="Since when it is true: a year, month, day or moment.")] = None,
+    valid_to: Annotated[str | None, typer.Option(help="Until when it was true.")] = None,
+    expires_at: Annotated[str | None, typer.Option(help="When it expires (ISO 8601).")] = None,
+    visibility: Annotated[str | None, typer.Option(help="private, space (default) or tenant.")] = None,
+    derived_from: Annotated[list[UUID] | None, typer.Option(help="A memory it was made from; may be repeated.")] = None,
+    supersedes: Annotated[list[UUID] | None, typer.Option(help="A memory it replaces; may be repeated.")] = None,
     idempotency_key: Annotated[str | None, typer.Option(help="Go on with a write that failed half-way.")] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -47,7 +64,19 @@ def add(
         raise typer.BadParameter("give either texts or --file", param_hint="TEXT")
     if kind is not None and role is not None:
         raise typer.BadParameter("a message has a role and no kind", param_hint="--kind")
-    defaults = Defaults(kind=kind, role=role, name=name, session=session, timestamp=timestamp)
+    defaults = Defaults(
+        kind=kind,
+        role=role,
+        name=name,
+        session=session,
+        timestamp=timestamp,
+        valid_from=valid_from,
+        valid_to=valid_to,
+        expires_at=expires_at,
+        visibility=visibility,
+        derived_from=tuple(map(str, derived_from or ())),
+        supersedes=tuple(map(str, supersedes or ())),
+    )
     options: WriteOptions = {"space": space, "timezone": timezone}
     if file is not None:
         _add_file(file, defaults, options, idempotency_key, as_json=as_json)
@@ -73,6 +102,8 @@ def list_memories(
     session: Annotated[str | None, typer.Option(help="Only this conversation.")] = None,
     state: Annotated[str | None, typer.Option(help="Only this lifecycle state.")] = None,
     name: Annotated[str | None, typer.Option(help="Only from or about this name.")] = None,
+    as_of_valid: AsOfValidOption = None,
+    as_of_known: AsOfKnownOption = None,
     limit: Annotated[int, typer.Option(min=1, help="Most memories to show.")] = 20,
     cursor: Annotated[str | None, typer.Option(help="Where the listing before ended.")] = None,
     as_json: JsonOption = False,
@@ -82,6 +113,7 @@ def list_memories(
     from rich.text import Text
 
     filters = {"kind": kind, "role": role, "session": session, "state": state, "name": name}
+    filters |= {"as_of_valid": as_of_valid, "as_of_known": as_of_known}
     # Not checked here: the service knows which kinds, roles and states there are, and says so.
     options = cast("ListOptions", {"space": space, "limit": limit, "cursor": cursor, **filters})
     with connect() as client:
@@ -104,8 +136,8 @@ def list_memories(
 
 def get(
     memory_id: Annotated[UUID, typer.Argument(metavar="ID", help="The memory's id.")],
-    as_of_valid: Annotated[str | None, typer.Option(help="As it was true then (ISO 8601).")] = None,
-    as_of_known: Annotated[str | None, typer.Option(help="As it was known then (ISO 8601).")] = None,
+    as_of_valid: AsOfValidOption = None,
+    as_of_known: AsOfKnownOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show one memory, as it is or was."""
@@ -124,6 +156,37 @@ def get(
     output.print(table)
     output.print()
     output.print(Text(visible(memory.content)))
+
+
+def update(
+    memory_id: Annotated[UUID, typer.Argument(metavar="ID", help="The memory's id.")],
+    content: Annotated[str | None, typer.Option(help="New content.")] = None,
+    importance: Annotated[float | None, typer.Option(min=0, max=1, help="How much it matters.")] = None,
+    visibility: Annotated[str | None, typer.Option(help="private, space or tenant.")] = None,
+    valid_from: Annotated[str | None, typer.Option(help="Since when it is true.")] = None,
+    valid_to: Annotated[str | None, typer.Option(help="Until when it was true.")] = None,
+    expires_at: Annotated[str | None, typer.Option(help="When it expires (ISO 8601).")] = None,
+    reason: Annotated[str | None, typer.Option(help="Why, for the history.")] = None,
+    version: Annotated[int | None, typer.Option(help="Only if it still is in this version.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Change one memory; the version before stays in its history."""
+    given = {
+        "content": content,
+        "importance": importance,
+        "visibility": visibility,
+        "valid_from": valid_from,
+        "valid_to": valid_to,
+        "expires_at": expires_at,
+        "reason": reason,
+    }
+    fields = cast("PatchFields", {name: value for name, value in given.items() if value is not None})
+    with connect(timeout=WRITE_TIMEOUT_S) as client:
+        memory = client.update(memory_id, version=version, **fields)
+    if as_json:
+        print_json(memory)
+        return
+    typer.echo(f"{memory.id} is at version {memory.version}.")
 
 
 def delete(

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from memsvc.sdk import MemoryClient
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the response as JSON.")]
+AsOfValidOption = Annotated[str | None, typer.Option(help="What was true then (ISO 8601).")]
+AsOfKnownOption = Annotated[str | None, typer.Option(help="What was known then (ISO 8601).")]
 SpaceOption = Annotated[str, typer.Option("--space", "-s", help="Space of the memories.")]
 
 PIPE_WIDTH = 160  # a table that goes to a file or pipe is not cut to 80 columns

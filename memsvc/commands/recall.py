@@ -4,7 +4,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from memsvc.commands.output import JsonOption, connect, console, marked, moment, one_line, print_json, visible
+from memsvc.commands.output import (
+    AsOfKnownOption,
+    AsOfValidOption,
+    JsonOption,
+    connect,
+    console,
+    marked,
+    moment,
+    one_line,
+    print_json,
+    visible,
+)
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -24,8 +35,8 @@ def recall(
     k: Annotated[int, typer.Option("--k", "-k", min=1, help="Most memories to show.")] = 10,
     explain: Annotated[bool, typer.Option("--explain", help="Show each stage's part in the score.")] = False,
     recipe: Annotated[Literal["balanced", "fast"], typer.Option(help="The plan of the search.")] = "balanced",
-    as_of_valid: Annotated[str | None, typer.Option(help="What was true then (ISO 8601).")] = None,
-    as_of_known: Annotated[str | None, typer.Option(help="What was known then (ISO 8601).")] = None,
+    as_of_valid: AsOfValidOption = None,
+    as_of_known: AsOfKnownOption = None,
     superseded: Annotated[bool, typer.Option("--superseded", help="Also what was superseded.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -33,11 +44,8 @@ def recall(
     from rich.table import Table
     from rich.text import Text
 
-    options: RecallOptions = {"spaces": space or ["default"], "k": k, "explain": explain, "recipe": recipe}
-    if as_of_valid is not None:
-        options["as_of_valid"] = as_of_valid
-    if as_of_known is not None:
-        options["as_of_known"] = as_of_known
+    options = _options(space, as_of_valid, as_of_known)
+    options |= {"k": k, "explain": explain, "recipe": recipe}
     if superseded:
         options["include_superseded"] = True
     with connect() as client:
@@ -62,10 +70,12 @@ def context(
     query: QueryArgument,
     space: SpacesOption = None,
     budget: Annotated[int | None, typer.Option(min=1, help="Most tokens of the block.")] = None,
+    as_of_valid: AsOfValidOption = None,
+    as_of_known: AsOfKnownOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Print a cited block of memories for a prompt."""
-    options: RecallOptions = {"spaces": space or ["default"]}
+    """Print the core memory and a cited block of memories for a prompt."""
+    options = _options(space, as_of_valid, as_of_known)
     if budget is not None:
         options["token_budget"] = budget
     with connect() as client:
@@ -74,6 +84,15 @@ def context(
         print_json(answer)
     else:
         typer.echo(answer.text)
+
+
+def _options(space: list[str] | None, as_of_valid: str | None, as_of_known: str | None) -> "RecallOptions":
+    options: RecallOptions = {"spaces": space or ["default"]}
+    if as_of_valid is not None:
+        options["as_of_valid"] = as_of_valid
+    if as_of_known is not None:
+        options["as_of_known"] = as_of_known
+    return options
 
 
 def _cell(result: "RecallResult", *, explain: bool) -> "Text":

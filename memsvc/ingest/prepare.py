@@ -1,7 +1,8 @@
 """From a request to records: every field checked, times in UTC, identities computed. Pure; the clock is given."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -13,9 +14,12 @@ from pydantic import JsonValue
 from memsvc.errors import FieldError, InvalidRequestError
 from memsvc.ids import MemoryId, new_uuid
 from memsvc.ingest.validity import Precision, parse_interval
-from memsvc.wire import Header, MessageIn, TextIn, WriteRequest
+from memsvc.wire import MessageIn, TextIn, WriteRequest
 
 UTC_ZONE = ZoneInfo("UTC")
+# JSON numbers come back from Postgres digit by digit: one of 10^100 as an integer that no client can read.
+LARGEST_NUMBER = 2**63
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +138,7 @@ def _prepare_item(
 ) -> Item:
     before = len(faults)
     check_text(f"{path}.content", item.content, faults, max_bytes=limits.max_content_bytes)
-    _check_metadata(path, item, faults)
+    check_metadata(f"{path}.metadata", item.metadata, faults)
     occurred_at = _occurred(path, item, zone, limits, now, faults)
     expires_at = None if item.expires_at is None else to_utc(item.expires_at, zone)
     if expires_at is not None and expires_at <= now:
@@ -206,15 +210,22 @@ def _zone_name(item: MessageIn | TextIn, zone: ZoneInfo) -> str | None:
     return item.timestamp.isoformat()[-6:] if item.timestamp.utcoffset() else "UTC"
 
 
-def _check_metadata(path: str, item: Header, faults: list[FieldError]) -> None:
-    try:
-        encoded = orjson.dumps(item.metadata)
-    except (TypeError, orjson.JSONEncodeError):
-        encoded = b"\\u0000"
-    if b"\\u0000" in encoded:
-        faults.append(
-            FieldError(f"{path}.metadata", "holds text that cannot be stored", "Remove NUL and lone surrogates.")
-        )
+def check_metadata(path: str, metadata: Mapping[str, JsonValue], faults: list[FieldError]) -> None:
+    """Values that Postgres cannot keep, or would give back as others, are refused."""
+    waiting: list[JsonValue] = [dict(metadata)]
+    problem = None
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += [*value, *value.values()]
+        elif isinstance(value, list):
+            waiting += value
+        elif isinstance(value, str) and ("\x00" in value or _SURROGATE.search(value)):
+            problem = "holds text that cannot be stored", "Remove NUL and lone surrogates."
+        elif isinstance(value, int | float) and not abs(value) < LARGEST_NUMBER:
+            problem = "holds a number that is out of range", "Send a number below 2^63, or as a string."
+    if problem is not None:
+        faults.append(FieldError(path, *problem))
 
 
 def _refuse_repeated_ids(items: Sequence[Item]) -> None:

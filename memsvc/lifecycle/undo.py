@@ -8,6 +8,7 @@ from memsvc.errors import ConflictError, FieldError
 from memsvc.ids import MemoryId, OperationId
 from memsvc.ingest.operations import record
 from memsvc.ingest.write import Ingest
+from memsvc.queue import enqueue
 from memsvc.store import history, memories, sharing, versions
 from memsvc.store.access import When, missing_right
 from memsvc.store.database import WriteSession
@@ -61,6 +62,8 @@ async def undo(
             undoes=operation_id,
         )
         await take_back(session, undoing, affected)
+        # An earlier content may have been edited away before its embeddings were made.
+        await enqueue(ingest.queue, session, "embed", found.space_id)
         await history.mark_undone(session, found, by=undoing.id)
     restored = tuple(change.memory_id for change in affected if change.before is not None)
     return Undone(undoing.id, restored, tuple(made))

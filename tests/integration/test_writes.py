@@ -1,6 +1,7 @@
 """`POST /v1/memories` and what belongs to it, on a real Postgres."""
 
 import asyncio
+import json
 from uuid import UUID
 
 import pytest
@@ -291,3 +292,21 @@ async def test_a_write_waits_only_so_long_for_its_embeddings(deployment: Deploym
         assert await embed_pending(service.services.ingest, service.caller.tenant_id, await space_id(service)) == 1
         receipt = await service.client.get(f"/v1/receipts/{written['receipt']['id']}")
         assert receipt.json()["receipt"]["searchable"] is True
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [{"a": "x\u0000y"}, {"a\u0000": 1}, {"a": ["\ud800"]}, {"a": {"b": 1e100}}, {"a": 2**63}, {"a": -(2**70)}],
+)
+async def test_metadata_that_would_not_come_back_is_refused(service: Service, metadata: dict) -> None:
+
+    body = json.dumps({"texts": [{"content": "x", "metadata": metadata}]})
+    headers = {"Content-Type": "application/json"}
+    response = await service.client.post("/v1/memories", content=body, headers=headers)
+    assert (response.status_code, response.json()["errors"][0]["field"]) == (422, "texts[0].metadata")
+    written = await service.add(texts=[{"content": "x", "metadata": {"literally": "\\u0000", "n": 2.5, "m": 2**62}}])
+    path = f"/v1/memories/{written['items'][0]['id']}"
+    refused = await service.client.patch(path, content=json.dumps({"metadata": metadata}), headers=headers)
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "metadata")
+    stored = (await service.client.get(path)).json()
+    assert stored["metadata"] == {"literally": "\\u0000", "n": 2.5, "m": 2**62}

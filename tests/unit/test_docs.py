@@ -4,8 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
 from memsvc.api.app import ROUTERS
+from memsvc.cli import app
 from memsvc.config import Settings
 from memsvc.lifecycle.states import TRANSITIONS
 
@@ -65,3 +67,22 @@ def test_every_route_is_documented() -> None:
                 if route.include_in_schema:
                     served.add((method, re.sub(r"\{\w+(?::path)?\}", "{}", route.path)))
     assert served <= documented | {("GET", "/metrics")}, sorted(served - documented)
+
+
+COMMANDS = sorted(
+    {
+        tuple(command.split())
+        for page in [ROOT / "README.md", *ROOT.glob("docs/**/*.md")]
+        for block in re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL)
+        for command in re.findall(r"^memsvc ([a-z-]+(?: [a-z-]+)?)", block, re.MULTILINE)
+    }
+)
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_command_of_the_documents_exists(words: tuple[str, ...]) -> None:
+    command = get_command(app)
+    assert words[0] in command.commands, words
+    below = getattr(command.commands[words[0]], "commands", None)
+    if below is not None:
+        assert words[1] in below

@@ -274,3 +274,37 @@ def test_a_receipt_is_verified_without_the_service(tmp_path: Path) -> None:
         assert (bad.exit_code, said in bad.output) == (1, True)
     file.write_text("[]")
     assert run(["verify-receipt", str(file)]).exit_code == 1
+
+
+SPACE = {
+    "name": "home",
+    "memories": 3,
+    "chunks": 3,
+    "pending": 0,
+    "encoder": "e",
+    "owner": "ana",
+    "open": False,
+    "policies": {"ttl_days": 365.0},
+    "created_at": "2026-01-01T00:00:00Z",
+}
+
+
+def test_spaces_on_the_command_line(serve: Callable[..., Recorded]) -> None:
+    serve({"items": [SPACE]})
+    assert "those granted" in run(["spaces", "list"]).stdout
+    recorded = serve(SPACE)
+    done = run(["spaces", "set", "home", "--restricted", "--ttl-days", "365", "--kind-ttl", "turn=90"])
+    assert (done.exit_code, "home is restricted." in done.stdout) == (0, True)
+    assert json.loads(recorded.requests[0].content) == {
+        "open": False,
+        "policies": {"ttl_days": 365.0, "kinds": {"turn": {"ttl_days": 90.0}}},
+    }
+    assert run(["spaces", "set", "home", "--kind-ttl", "turn"]).exit_code == 2
+
+
+def test_update_and_relations_on_the_command_line(serve: Callable[..., Recorded]) -> None:
+    recorded = serve({**MEMORY, "version": 4})
+    done = run(["update", MEMORY_ID, "--content", "New.", "--reason", "moved", "--version", "3"])
+    assert (done.exit_code, "at version 4" in done.stdout) == (0, True)
+    assert json.loads(recorded.requests[0].content) == {"content": "New.", "reason": "moved"}
+    assert recorded.requests[0].headers["If-Match"] == '"3"'

@@ -1,7 +1,6 @@
 """Importing a bundle: checked whole, then written in one transaction as one operation; or nothing is written."""
 
 import asyncio
-import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -159,7 +158,6 @@ class _Load:
             with_vectors=same_encoder,
         )
         # The next batch is read, checked and analysed while Postgres takes this one.
-        gc.disable()  # nothing here has cycles, and every full pass would walk over all the process holds
         ahead = asyncio.create_task(asyncio.to_thread(reader.read))
         try:
             while drafts := await ahead:
@@ -168,9 +166,7 @@ class _Load:
                 first, last = drafts[0].line.number, drafts[-1].line.number
                 with bundle_writes.refusing(f"memories.jsonl:{first}-{last}"):
                     await self._store(space, drafts)
-                gc.collect(1)  # what other requests leave meanwhile
         finally:
-            gc.enable()
             await asyncio.wait([ahead])  # it reads from a file that is about to be closed
         self._there |= reader.ids - self._new - {refused.id for refused in self.tally.conflicts}
 

@@ -1,0 +1,74 @@
+"""`memsvc spaces`: what there is, whose it is, and what holds for it."""
+
+from typing import Annotated, Any
+
+import typer
+
+from memsvc.commands.output import JsonOption, connect, console, print_json, visible
+
+app = typer.Typer(no_args_is_help=True, help="Spaces and their policies.")
+
+
+@app.command("list")
+def list_spaces(as_json: JsonOption = False) -> None:
+    """List the spaces that this key may read."""
+    from rich.table import Table
+    from rich.text import Text
+
+    with connect() as client:
+        found = client.spaces()
+    if as_json:
+        print_json(found)
+        return
+    table = Table()
+    for title in ("space", "memories", "owner", "for", "policies"):
+        table.add_column(title, justify="right" if title == "memories" else "left")
+    for space in found.items:
+        policies = space.policies.model_dump(mode="json", exclude_unset=True, exclude_none=True)
+        cells = (space.name, str(space.memories), space.owner or "", "all" if space.open else "those granted")
+        table.add_row(*(Text(visible(cell)) for cell in cells), Text(visible(str(policies or ""))))
+    console().print(table)
+
+
+@app.command("set")
+def set_space(
+    name: Annotated[str, typer.Argument(help="The space; made when it is new.")],
+    restricted: Annotated[
+        bool, typer.Option("--restricted", help="Only for its owner and those it is granted to.")
+    ] = False,
+    ttl_days: Annotated[float | None, typer.Option(help="How long memories are kept.")] = None,
+    kind_ttl: Annotated[
+        list[str] | None, typer.Option(help="The same for a kind, as turn=90; may be repeated.")
+    ] = None,
+    erase_expired_after_days: Annotated[
+        float | None, typer.Option(help="Erase for good what expired so long ago.")
+    ] = None,
+    demote_activations_after_days: Annotated[float | None, typer.Option(help="Archive unused activations.")] = None,
+    core_tokens: Annotated[int | None, typer.Option(help="Most tokens of the core memory.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Set a space's policies, all of them: what is not given is unset."""
+    policies: dict[str, Any] = {
+        "ttl_days": ttl_days,
+        "kinds": dict(_kind(pair) for pair in kind_ttl or ()),
+        "erase_expired_after_days": erase_expired_after_days,
+        "demote_activations_after_days": demote_activations_after_days,
+        "core_tokens": core_tokens,
+    }
+    with connect() as client:
+        space = client.set_space(
+            name,
+            restricted=restricted,
+            policies={name: value for name, value in policies.items() if value not in (None, {})},
+        )
+    if as_json:
+        print_json(space)
+        return
+    typer.echo(f"{space.name} is {'open' if space.open else 'restricted'}.")
+
+
+def _kind(pair: str) -> tuple[str, dict[str, str]]:
+    kind, separator, days = pair.partition("=")
+    if not separator:
+        raise typer.BadParameter("write it as turn=90", param_hint="--kind-ttl")
+    return kind, {"ttl_days": days}
