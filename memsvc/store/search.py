@@ -216,7 +216,7 @@ WITH near AS MATERIALIZED (
     ) s ON true
     JOIN LATERAL (
         SELECT id FROM memories WHERE tenant_id = %(tenant)s AND session_id = s.session_id
-        AND position BETWEEN s.position - %(reach)s AND s.position + %(reach)s OFFSET 0
+        AND position BETWEEN s.position - %(reach)s AND s.position + %(reach)s ORDER BY position OFFSET 0
     ) beside ON true
 )
 SELECT coalesce(array_agg(r.number), '{{}}'), coalesce(array_agg(r.memory), '{{}}'),
@@ -309,8 +309,8 @@ async def score_nearest(
         {
             "hnsw.iterative_scan": "relaxed_order",
             "hnsw.ef_search": str(max(100, min(limit, 1000))),
-            # Nothing but HNSW gives the order without a sort. Left to its estimate of how few rows pass the filters,
-            # the planner reads and sorts the whole space.
+            # Nothing but HNSW, and the index of places in a session, gives the orders asked for without a sort. Left to
+            # its estimates for an average tenant, the planner reads and sorts the whole space.
             "enable_sort": "off",
         }
     )
