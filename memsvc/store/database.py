@@ -23,6 +23,9 @@ from memsvc.store.arrays import register_arrays
 
 SET_TENANT = text("SELECT set_config('memsvc.tenant_id', :tenant, true)")
 POOL_TIMEOUT_S = 10.0
+# Of such a size a table is copied in tenths of a second; for longer than this nobody is kept from it while it waits.
+SMALL_BYTES = 16 << 20
+LONGEST_LOCK_S = 2
 # What holds content, or words and vectors made from it.
 CONTENT_TABLES = (
     "memories",
@@ -173,10 +176,29 @@ class Database:
             yield connection
 
     async def vacuum(self) -> None:
-        """Let the space of removed rows be used again; it blocks neither readers nor writers."""
+        """Let the space of removed rows be used again; it blocks neither readers nor writers.
+
+        A small table is written anew, which is a matter of moments: then the bytes of removed rows are gone as well.
+        """
         async with _translated(), self._engine.connect() as connection:
             free = await connection.execution_options(isolation_level="AUTOCOMMIT")
             await free.execute(text(f"VACUUM {', '.join(CONTENT_TABLES)}"))
+            small = await free.execute(
+                text(
+                    "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname = ANY (:tables) "
+                    "AND relname <> 'chunks' AND pg_total_relation_size(oid) < :bytes"  # chunks: an index to build
+                ),
+                {"tables": list(CONTENT_TABLES), "bytes": SMALL_BYTES},
+            )
+            for table in small.scalars().all():
+                try:
+                    await free.execute(text(f"SET lock_timeout = '{LONGEST_LOCK_S}s'"))
+                    await free.execute(text(f"VACUUM (FULL, ANALYZE) {table}"))
+                except OperationalError as error:
+                    if not isinstance(error.orig, psycopg.errors.LockNotAvailable):
+                        raise
+                finally:
+                    await free.execute(text("RESET lock_timeout"))
 
     async def check_role(self) -> None:
         """Refuse a role that row-level security does not bind."""
