@@ -19,6 +19,7 @@ from evals.lifecycle_import import Shape
 from evals.metrics import percentile
 from evals.service import Service
 from memsvc.sdk import MemoryClient
+from memsvc.sdk.requests import RecallOptions
 
 SPACE = "governed"
 SUBJECT = "Subject"
@@ -79,17 +80,17 @@ def measure(service: Service, size: Size, *, say: Callable[[str], object]) -> di
 def measure_as_of(client: MemoryClient, queries: int) -> dict[str, float]:
     """Plain, as of a known time and as of a valid time, one after another for each query, in changing order."""
     moment = lifecycle_import.BEFORE_EDITS
-    ways: dict[str, dict[str, datetime]] = {
-        "plain": {},
-        "as_of_known": {"as_of_known": moment},
-        "as_of_valid": {"as_of_valid": datetime.now(UTC)},
+    ways: dict[str, RecallOptions] = {
+        "plain": {"space": SPACE, "k": K},
+        "as_of_known": {"space": SPACE, "k": K, "as_of_known": moment},
+        "as_of_valid": {"space": SPACE, "k": K, "as_of_valid": datetime.now(UTC)},
     }
     times: dict[str, list[float]] = {name: [] for name in ways}
     names = list(ways)
     for number, query in enumerate(distinct(load_texts(None).questions, 0, queries + 10)):
         for name in names[number % 3 :] + names[: number % 3]:
             started = perf_counter()
-            client.recall(query, space=SPACE, k=K, **ways[name])  # type: ignore[arg-type]
+            client.recall(query, **ways[name])
             if number >= 10:  # plans, caches and connections are warm by then
                 times[name].append((perf_counter() - started) * 1000)
     medians = {name: median(values) for name, values in times.items()}

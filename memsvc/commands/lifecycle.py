@@ -2,12 +2,15 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 from uuid import UUID
 
 import typer
 
 from memsvc.commands.output import JsonOption, SpaceOption, connect, console, moment, one_line, print_json, visible
+
+if TYPE_CHECKING:
+    from memsvc.wire import State
 
 IdArgument = Annotated[UUID, typer.Argument(metavar="ID", help="The memory's id.")]
 ReasonOption = Annotated[str | None, typer.Option(help="Why, for the history.")]
@@ -26,7 +29,8 @@ def state(
 ) -> None:
     """Move a memory to another state."""
     with connect() as client:
-        memory = client.lifecycle.set_state(memory_id, target, reason=reason, version=version)  # type: ignore[arg-type]
+        # Not checked here: the service knows which states there are, and says so.
+        memory = client.lifecycle.set_state(memory_id, cast("State", target), reason=reason, version=version)
     if as_json:
         print_json(memory)
         return

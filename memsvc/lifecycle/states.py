@@ -12,7 +12,7 @@ from memsvc.errors import ConflictError, FieldError, FrozenError, PreconditionFa
 from memsvc.store.memories import Record
 from memsvc.wire import State
 
-TRANSITIONS: Mapping[State, frozenset[State]] = MappingProxyType(
+TRANSITIONS: Mapping[str, frozenset[State]] = MappingProxyType(
     {
         "generated": frozenset({"activated", "merged", "archived", "expired", "frozen", "quarantined"}),
         "activated": frozenset({"merged", "archived", "expired", "frozen", "quarantined"}),
@@ -29,7 +29,7 @@ EDITABLE = frozenset({"generated", "activated", "merged", "archived"})
 
 def check_transition(record: Record, target: State) -> None:
     """`ConflictError`, naming what is allowed, unless the memory may go to that state."""
-    allowed = TRANSITIONS[record.state]  # type: ignore[index]
+    allowed = TRANSITIONS[record.state]
     if target in allowed:
         return
     problem = f"memory {record.id} is {record.state} and cannot become {target}"

@@ -4,7 +4,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 import numpy as np
 import orjson
@@ -138,7 +137,7 @@ async def remove(session: WriteSession, space_id: SpaceId, ids: Sequence[MemoryI
     )
     for table in ("contents", "tensor_prefixes", "tensors", "grants"):
         await session.run(f"DELETE FROM {table} WHERE tenant_id = %(tenant)s AND memory_id = ANY (%(ids)s)", common)
-    receipts = await _strip_receipts(session, common)
+    receipts = await _strip_receipts(session, space_id, ids)
     await session.run(
         "UPDATE operations SET reason = NULL WHERE tenant_id = %(tenant)s AND reason IS NOT NULL AND id IN ("
         "SELECT operation_id FROM memories WHERE tenant_id = %(tenant)s AND id = ANY (%(ids)s) "
@@ -323,7 +322,7 @@ def _without(rows: Sequence[tuple[str, int, bytes]], gone: NDArray[np.int64]) ->
     return result
 
 
-async def _strip_receipts(session: WriteSession, common: Mapping[str, object]) -> int:
+async def _strip_receipts(session: WriteSession, space_id: SpaceId, ids: Sequence[MemoryId]) -> int:
     """Take the memories out of the receipts of their writes.
 
     The Idempotency-Key stays, without the hash of its request: a late retry must not bring back what was erased.
@@ -333,7 +332,7 @@ async def _strip_receipts(session: WriteSession, common: Mapping[str, object]) -
         "FROM jsonb_array_elements(r.items) AS item WHERE NOT (item ->> 0 = ANY (%(names)s::text[]))), '[]'::jsonb) "
         "WHERE r.tenant_id = %(tenant)s AND r.space_id = %(space)s AND EXISTS (SELECT 1 "
         "FROM jsonb_array_elements(r.items) AS item WHERE item ->> 0 = ANY (%(names)s::text[]))",
-        {**common, "names": [str(UUID(str(memory_id))) for memory_id in common["ids"]]},  # type: ignore[attr-defined]
+        {"tenant": session.tenant_id, "space": space_id, "names": [str(memory_id) for memory_id in ids]},
     )
 
 

@@ -14,12 +14,13 @@ SERVICE = "memsvc"
 
 async def ensure_principals(session: WriteSession, names: Collection[str]) -> dict[str, PrincipalId]:
     """The principals of these names; those that are new are made."""
-    keys = {"tenant": session.tenant_id, "names": list(dict.fromkeys(names))}
+    wanted = list(dict.fromkeys(names))
+    keys = {"tenant": session.tenant_id, "names": wanted}
     await session.run(
         "INSERT INTO principals (tenant_id, id, name) SELECT %(tenant)s, new.id, new.name "
         "FROM unnest(%(ids)s::uuid[], %(names)s::text[]) AS new(id, name) WHERE NOT EXISTS "
         "(SELECT 1 FROM principals p WHERE p.tenant_id = %(tenant)s AND p.name = new.name) ON CONFLICT DO NOTHING",
-        {**keys, "ids": [new_uuid() for _ in keys["names"]]},  # type: ignore[attr-defined]
+        {**keys, "ids": [new_uuid() for _ in wanted]},
     )
     rows = await session.fetch(
         "SELECT name, id FROM principals WHERE tenant_id = %(tenant)s AND name = ANY (%(names)s)", keys, tuple_row

@@ -227,9 +227,10 @@ async def set_grant(
     now: datetime,
 ) -> tuple[GrantId, bool]:
     """Let the grantee have exactly these rights on the target, whose space is locked; and whether the grant is new."""
+    made = GrantId(new_uuid())
     keys = {
         **_tenant(session),
-        "id": new_uuid(),
+        "id": made,
         "space": target.space_id,
         "memory": target.memory_id,
         "principal": grantee.principal_id,
@@ -253,7 +254,7 @@ async def set_grant(
         "%(now)s)",
         keys,
     )
-    return GrantId(keys["id"]), True  # type: ignore[arg-type]
+    return made, True
 
 
 _GRANTS = """

@@ -389,7 +389,7 @@ HOSTILE: dict[str, tuple[Callable[[bytes], bytes], str]] = {
         "manifest.json",
     ),
     "a path": (lambda bundle: repack({**members(bundle), "../../etc/passwd": b"x"}), "'../../etc/passwd'"),
-    "an absolute path": (lambda bundle: repack({**members(bundle), "/tmp/x.jsonl": b"x"}), "'/tmp/x.jsonl'"),  # noqa: S108
+    "an absolute path": (lambda bundle: repack({**members(bundle), "/absolute/x.jsonl": b"x"}), "'/absolute/x.jsonl'"),
     "a bomb": (lambda bundle: repack(members(bundle), method=zipfile.ZIP_DEFLATED), "sessions.jsonl"),
     "a member less": (
         lambda bundle: repack({name: text for name, text in members(bundle).items() if name != "lineage.jsonl"}),

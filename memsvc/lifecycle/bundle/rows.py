@@ -116,7 +116,7 @@ class Lines(Generic[RowT]):
         found: list[Line[RowT]] = []
         while True:
             line = self._next or self._read()
-            if line is None or line.row["memory"] != memory:  # type: ignore[index]
+            if line is None or line.row["memory"] != memory:  # type: ignore[index]  # the rows that have one are called with
                 self._next = line
                 return found
             found.append(line)
