@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from memsvc.store.tables import metadata
+from memsvc.store.schema import metadata
 
 
 def is_ours(name: str | None, _kind: str, _parents: object) -> bool:

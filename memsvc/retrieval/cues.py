@@ -11,10 +11,10 @@ from functools import cache
 
 import numpy as np
 
-from memsvc.retrieval.dates import closeness, find_periods
 from memsvc.retrieval.model import Evidence, Floats
 from memsvc.retrieval.query import QueryReading
 from memsvc.text.analysis import analyze
+from memsvc.text.dates import closeness, find_periods
 
 # Instructions stand at the beginning or end of a message; a pasted document is not read through for one.
 _READ_CHARACTERS = 2000

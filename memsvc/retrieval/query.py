@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from memsvc.retrieval.dates import Period, find_periods
 from memsvc.text.analysis import analyze, fold, surface_forms
+from memsvc.text.dates import Period, find_periods
 
 Author = Literal["user", "assistant"]
 

@@ -11,7 +11,7 @@ from memsvc.lifecycle.erase import split
 from memsvc.lifecycle.receipts import hash_id
 from memsvc.lifecycle.signing import canonical, verify
 from memsvc.store.erasure import Selected
-from memsvc.store.tables import TENANT_TABLES
+from memsvc.store.schema import TENANT_TABLES
 from tests.integration.conftest import Clock, Service
 
 

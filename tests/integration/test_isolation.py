@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import ProgrammingError
 
-from memsvc.store.tables import TENANT_TABLES
+from memsvc.store.schema import TENANT_TABLES
 from tests.integration.conftest import Service
 
 

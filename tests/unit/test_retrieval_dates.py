@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from memsvc.retrieval.dates import Period, closeness, find_periods
+from memsvc.text.dates import Period, closeness, find_periods
 
 WEDNESDAY = date(2024, 5, 15)
 

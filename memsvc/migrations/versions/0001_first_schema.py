@@ -18,24 +18,32 @@ TENANT_TABLES = (
     "blobs",
     "erasures",
     "groups",
+    "llm_usage",
     "principals",
     "spaces",
     "api_keys",
     "group_members",
     "operations",
+    "packs",
     "postings",
     "receipts",
+    "scratches",
     "sessions",
     "snapshots",
     "subscriptions",
     "webhooks",
     "memories",
+    "scratch_revisions",
     "tombstones",
     "chunks",
+    "conflicts",
     "contents",
+    "facts",
+    "feedback",
     "grants",
     "lineage",
     "memory_history",
+    "reinforcements",
     "tensor_prefixes",
     "tensors",
 )
@@ -78,6 +86,18 @@ AS $$
 $$
 """
 
+# Where something was written that consolidation has not read, and where a policy says what to forget.
+UNTENDED_SPACES = """
+CREATE FUNCTION memsvc_untended_spaces()
+RETURNS TABLE (tenant_id uuid, space_id uuid, untended boolean, forgets boolean)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public
+AS $$
+    SELECT s.tenant_id, s.id, s.tended_operation < s.next_operation - 1, s.policies ? 'forget' FROM spaces s
+    WHERE s.tended_operation < s.next_operation - 1 OR s.policies ? 'forget'
+    ORDER BY s.tenant_id, s.id
+$$
+"""
+
 
 def upgrade() -> None:
     op.execute("CREATE EXTENSION IF NOT EXISTS vector")
@@ -95,6 +115,7 @@ def upgrade() -> None:
         op.execute(f"CREATE POLICY tenant ON {table} USING {same_tenant} WITH CHECK {same_tenant}")
     op.execute(FIND_KEY)
     op.execute(DUE_SPACES)
+    op.execute(UNTENDED_SPACES)
     op.get_bind().exec_driver_sql(SchemaManager.get_schema().replace("%", "%%"))
 
 
@@ -167,6 +188,21 @@ def create_tables() -> None:
         sa.UniqueConstraint("name", "tenant_id", name=op.f("uq_groups_name_tenant_id")),
     )
     op.create_table(
+        "llm_usage",
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("purpose", sa.Text(), nullable=False),
+        sa.Column("model", sa.Text(), nullable=False),
+        sa.Column("calls", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("failures", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("input_tokens", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("output_tokens", sa.BigInteger(), server_default="0", nullable=False),
+        sa.ForeignKeyConstraint(
+            ["tenant_id"], ["tenants.tenant_id"], name=op.f("fk_llm_usage_tenant_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("tenant_id", "day", "purpose", "model", name=op.f("pk_llm_usage")),
+    )
+    op.create_table(
         "principals",
         sa.Column("tenant_id", sa.Uuid(), nullable=False),
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -215,6 +251,16 @@ def create_tables() -> None:
         ),
         sa.Column("ann", sa.Boolean(), server_default="false", nullable=False, comment="searched through HNSW"),
         sa.Column("policies", JSONB(), server_default="{}", nullable=False),
+        sa.Column(
+            "tended_operation", sa.BigInteger(), server_default="0", nullable=False, comment="consolidated up to here"
+        ),
+        sa.Column(
+            "tended_memory",
+            sa.BigInteger(),
+            server_default="0",
+            nullable=False,
+            comment="and in the next operation to here",
+        ),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.ForeignKeyConstraint(
             ["tenant_id"], ["tenants.tenant_id"], name=op.f("fk_spaces_tenant_id"), ondelete="CASCADE"
@@ -289,6 +335,25 @@ def create_tables() -> None:
         sa.UniqueConstraint("space_id", "number", "tenant_id", name=op.f("uq_operations_space_id_number_tenant_id")),
     )
     op.create_table(
+        "packs",
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("space_id", sa.Uuid(), nullable=False),
+        sa.Column("codec", sa.Text(), nullable=False),
+        sa.Column("data", sa.LargeBinary(), nullable=False),
+        sa.Column("raw_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("raw_hash", sa.LargeBinary(), nullable=False, comment="SHA-256 of what it unpacks to"),
+        sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "space_id"],
+            ["spaces.tenant_id", "spaces.id"],
+            name=op.f("fk_packs_tenant_id_space_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_packs")),
+    )
+    op.create_index("ix_packs_space", "packs", ["space_id"], unique=False)
+    op.create_table(
         "postings",
         sa.Column("tenant_id", sa.Uuid(), nullable=False),
         sa.Column("space_id", sa.Uuid(), nullable=False),
@@ -329,6 +394,25 @@ def create_tables() -> None:
         ["tenant_id", "principal_id", "idempotency_key"],
         unique=True,
         postgresql_where=sa.text("idempotency_key IS NOT NULL"),
+    )
+    op.create_table(
+        "scratches",
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("space_id", sa.Uuid(), nullable=False),
+        sa.Column("session", sa.Text(), nullable=False),
+        sa.Column("principal_id", sa.Uuid(), nullable=False),
+        sa.Column("token_limit", sa.Integer(), nullable=False),
+        sa.Column("revision", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "space_id"],
+            ["spaces.tenant_id", "spaces.id"],
+            name=op.f("fk_scratches_tenant_id_space_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_scratches")),
+        sa.UniqueConstraint("space_id", "session", "tenant_id", name=op.f("uq_scratches_space_id_session_tenant_id")),
     )
     op.create_table(
         "sessions",
@@ -545,6 +629,26 @@ def create_tables() -> None:
         postgresql_where=sa.text("session_id IS NOT NULL"),
     )
     op.create_table(
+        "scratch_revisions",
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("scratch_id", sa.Uuid(), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("operation", sa.Text(), nullable=False),
+        sa.Column("details", JSONB(), server_default="{}", nullable=False),
+        sa.Column("entries", JSONB(), nullable=False, comment="the whole state after it: its size is bounded"),
+        sa.Column("tokens", sa.Integer(), nullable=False),
+        sa.Column("principal_id", sa.Uuid(), nullable=False),
+        sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("operation IN ('write', 'rewrite', 'prune')", name=op.f("ck_scratch_revisions_operation")),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "scratch_id"],
+            ["scratches.tenant_id", "scratches.id"],
+            name=op.f("fk_scratch_revisions_tenant_id_scratch_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("tenant_id", "scratch_id", "revision", name=op.f("pk_scratch_revisions")),
+    )
+    op.create_table(
         "tombstones",
         sa.Column("tenant_id", sa.Uuid(), nullable=False),
         sa.Column("operation_id", sa.Uuid(), nullable=False),
@@ -579,6 +683,12 @@ def create_tables() -> None:
             nullable=False,
             comment="of the content it is cut from; scoring needs no join",
         ),
+        sa.Column(
+            "key_of",
+            sa.BigInteger(),
+            nullable=True,
+            comment="the content that it is a further key of: it speaks for that in recall",
+        ),
         sa.Column("ordinal", sa.Integer(), nullable=False),
         sa.Column("start_char", sa.Integer(), nullable=False),
         sa.Column("end_char", sa.Integer(), nullable=False),
@@ -598,13 +708,49 @@ def create_tables() -> None:
     )
     op.create_index("ix_chunks_memory", "chunks", ["memory_id", "tenant_id"], unique=False)
     op.create_table(
+        "conflicts",
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("space_id", sa.Uuid(), nullable=False),
+        sa.Column("first_id", sa.Uuid(), nullable=False),
+        sa.Column("second_id", sa.Uuid(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False, comment="why it is not certain which holds; never content"),
+        sa.Column("operation_id", sa.Uuid(), nullable=False),
+        sa.Column("found_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("state", sa.Text(), server_default="open", nullable=False),
+        sa.Column("resolution", sa.Text(), nullable=True),
+        sa.Column("settled_by", sa.Uuid(), nullable=True),
+        sa.Column("settled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("state IN ('open', 'settled')", name=op.f("ck_conflicts_state")),
+        sa.CheckConstraint("first_id <> second_id", name=op.f("ck_conflicts_two")),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "first_id"],
+            ["memories.tenant_id", "memories.id"],
+            name=op.f("fk_conflicts_tenant_id_first_id"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "second_id"],
+            ["memories.tenant_id", "memories.id"],
+            name=op.f("fk_conflicts_tenant_id_second_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_conflicts")),
+        sa.UniqueConstraint(
+            "first_id", "second_id", "tenant_id", name=op.f("uq_conflicts_first_id_second_id_tenant_id")
+        ),
+    )
+    op.create_index("ix_conflicts_second", "conflicts", ["second_id"], unique=False)
+    op.create_index("ix_conflicts_space", "conflicts", ["space_id", "state"], unique=False)
+    op.create_table(
         "contents",
         sa.Column("tenant_id", sa.Uuid(), nullable=False),
         sa.Column("memory_id", sa.Uuid(), nullable=False),
         sa.Column(
             "number", sa.BigInteger(), nullable=False, comment="drawn from the same counter as a memory's number"
         ),
-        sa.Column("content", sa.Text(), nullable=False),
+        sa.Column("content", sa.Text(), nullable=False, comment="empty when it is in a pack"),
+        sa.Column("pack_id", sa.Uuid(), nullable=True),
         sa.ForeignKeyConstraint(
             ["tenant_id", "memory_id"],
             ["memories.tenant_id", "memories.id"],
@@ -613,6 +759,64 @@ def create_tables() -> None:
         ),
         sa.PrimaryKeyConstraint("tenant_id", "memory_id", "number", name=op.f("pk_contents")),
     )
+    op.create_index(
+        "ix_contents_pack", "contents", ["pack_id"], unique=False, postgresql_where=sa.text("pack_id IS NOT NULL")
+    )
+    op.create_table(
+        "facts",
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("memory_id", sa.Uuid(), nullable=False),
+        sa.Column("space_id", sa.Uuid(), nullable=False),
+        sa.Column("source_id", sa.Uuid(), nullable=False),
+        sa.Column("start_char", sa.Integer(), nullable=False, comment="where in the source's content it was said"),
+        sa.Column("end_char", sa.Integer(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False, comment="whom or what it is about, folded"),
+        sa.Column(
+            "attribute", sa.Text(), nullable=False, comment="what of the subject it tells, folded; empty: not known"
+        ),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.Column("confidence", sa.Double(), nullable=False),
+        sa.Column("extractor", sa.Text(), nullable=False, comment="what made it, with its version"),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "memory_id"],
+            ["memories.tenant_id", "memories.id"],
+            name=op.f("fk_facts_tenant_id_memory_id"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "source_id"],
+            ["memories.tenant_id", "memories.id"],
+            name=op.f("fk_facts_tenant_id_source_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("tenant_id", "memory_id", name=op.f("pk_facts")),
+    )
+    op.create_index("ix_facts_attribute", "facts", ["space_id", "subject", "attribute"], unique=False)
+    op.create_index("ix_facts_source", "facts", ["source_id"], unique=False)
+    op.create_table(
+        "feedback",
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("space_id", sa.Uuid(), nullable=False),
+        sa.Column("memory_id", sa.Uuid(), nullable=False),
+        sa.Column("principal_id", sa.Uuid(), nullable=False),
+        sa.Column("verdict", sa.Text(), nullable=False),
+        sa.Column("episode", sa.Text(), nullable=True, comment="the caller's name for the task that was tried"),
+        sa.Column("note", sa.Text(), nullable=True),
+        sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint(
+            "verdict IN ('used', 'helpful', 'wrong', 'success', 'failure')", name=op.f("ck_feedback_verdict")
+        ),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "memory_id"],
+            ["memories.tenant_id", "memories.id"],
+            name=op.f("fk_feedback_tenant_id_memory_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_feedback")),
+    )
+    op.create_index("ix_feedback_memory", "feedback", ["memory_id"], unique=False)
+    op.create_index("ix_feedback_space", "feedback", ["space_id", "recorded_at"], unique=False)
     op.create_table(
         "grants",
         sa.Column("tenant_id", sa.Uuid(), nullable=False),
@@ -731,6 +935,22 @@ def create_tables() -> None:
     )
     op.create_index("ix_memory_history_known", "memory_history", ["space_id", "known_to"], unique=False)
     op.create_index("ix_memory_history_operation", "memory_history", ["operation_id", "tenant_id"], unique=False)
+    op.create_table(
+        "reinforcements",
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("memory_id", sa.Uuid(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("cause", sa.Text(), nullable=False),
+        sa.Column("retention", sa.Double(), nullable=False, comment="R just before"),
+        sa.Column("strength", sa.Double(), nullable=False, comment="just after"),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "memory_id"],
+            ["memories.tenant_id", "memories.id"],
+            name=op.f("fk_reinforcements_tenant_id_memory_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("tenant_id", "memory_id", "at", name=op.f("pk_reinforcements")),
+    )
     op.create_table(
         "tensor_prefixes",
         sa.Column("tenant_id", sa.Uuid(), nullable=False),

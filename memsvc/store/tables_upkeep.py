@@ -1,0 +1,162 @@
+"""The tables of upkeep: what was extracted, found to conflict, judged, packed away, and what a model was asked for."""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Date,
+    Double,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from memsvc.store.tables import metadata, moment, one_of, uuid_column
+
+facts = Table(
+    "facts",
+    metadata,
+    uuid_column("tenant_id"),
+    uuid_column("memory_id"),
+    uuid_column("space_id"),
+    uuid_column("source_id"),
+    Column("start_char", Integer, nullable=False, comment="where in the source's content it was said"),
+    Column("end_char", Integer, nullable=False),
+    Column("subject", Text, nullable=False, comment="whom or what it is about, folded"),
+    Column("attribute", Text, nullable=False, comment="what of the subject it tells, folded; empty: not known"),
+    Column("value", Text, nullable=False),
+    Column("confidence", Double, nullable=False),
+    Column("extractor", Text, nullable=False, comment="what made it, with its version"),
+    PrimaryKeyConstraint("tenant_id", "memory_id"),
+    ForeignKeyConstraint(["tenant_id", "memory_id"], ["memories.tenant_id", "memories.id"], ondelete="CASCADE"),
+    ForeignKeyConstraint(["tenant_id", "source_id"], ["memories.tenant_id", "memories.id"], ondelete="CASCADE"),
+    Index("ix_facts_attribute", "space_id", "subject", "attribute"),
+    Index("ix_facts_source", "source_id"),
+)
+
+conflicts = Table(
+    "conflicts",
+    metadata,
+    uuid_column("tenant_id"),
+    uuid_column("id"),
+    uuid_column("space_id"),
+    uuid_column("first_id"),
+    uuid_column("second_id"),
+    Column("reason", Text, nullable=False, comment="why it is not certain which holds; never content"),
+    uuid_column("operation_id"),
+    moment("found_at", nullable=False),
+    Column("state", Text, nullable=False, server_default="open"),
+    Column("resolution", Text),
+    uuid_column("settled_by", nullable=True),
+    moment("settled_at"),
+    PrimaryKeyConstraint("tenant_id", "id"),
+    ForeignKeyConstraint(["tenant_id", "first_id"], ["memories.tenant_id", "memories.id"], ondelete="CASCADE"),
+    ForeignKeyConstraint(["tenant_id", "second_id"], ["memories.tenant_id", "memories.id"], ondelete="CASCADE"),
+    UniqueConstraint("first_id", "second_id", "tenant_id"),
+    CheckConstraint("first_id <> second_id", name="two"),
+    one_of("state", ("open", "settled")),
+    Index("ix_conflicts_space", "space_id", "state"),
+    Index("ix_conflicts_second", "second_id"),
+)
+
+feedback = Table(
+    "feedback",
+    metadata,
+    uuid_column("tenant_id"),
+    uuid_column("id"),
+    uuid_column("space_id"),
+    uuid_column("memory_id"),
+    uuid_column("principal_id"),
+    Column("verdict", Text, nullable=False),
+    Column("episode", Text, comment="the caller's name for the task that was tried"),
+    Column("note", Text),
+    moment("recorded_at", nullable=False),
+    PrimaryKeyConstraint("tenant_id", "id"),
+    ForeignKeyConstraint(["tenant_id", "memory_id"], ["memories.tenant_id", "memories.id"], ondelete="CASCADE"),
+    one_of("verdict", ("used", "helpful", "wrong", "success", "failure")),
+    Index("ix_feedback_memory", "memory_id"),
+    Index("ix_feedback_space", "space_id", "recorded_at"),
+)
+
+reinforcements = Table(
+    "reinforcements",
+    metadata,
+    uuid_column("tenant_id"),
+    uuid_column("memory_id"),
+    moment("at", nullable=False),
+    Column("cause", Text, nullable=False),
+    Column("retention", Double, nullable=False, comment="R just before"),
+    Column("strength", Double, nullable=False, comment="just after"),
+    PrimaryKeyConstraint("tenant_id", "memory_id", "at"),
+    ForeignKeyConstraint(["tenant_id", "memory_id"], ["memories.tenant_id", "memories.id"], ondelete="CASCADE"),
+)
+
+packs = Table(
+    "packs",
+    metadata,
+    uuid_column("tenant_id"),
+    uuid_column("id"),
+    uuid_column("space_id"),
+    Column("codec", Text, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    Column("raw_bytes", BigInteger, nullable=False),
+    Column("raw_hash", LargeBinary, nullable=False, comment="SHA-256 of what it unpacks to"),
+    moment("made_at", nullable=False),
+    PrimaryKeyConstraint("tenant_id", "id"),
+    ForeignKeyConstraint(["tenant_id", "space_id"], ["spaces.tenant_id", "spaces.id"], ondelete="CASCADE"),
+    Index("ix_packs_space", "space_id"),
+)
+
+scratches = Table(
+    "scratches",
+    metadata,
+    uuid_column("tenant_id"),
+    uuid_column("id"),
+    uuid_column("space_id"),
+    Column("session", Text, nullable=False),
+    uuid_column("principal_id"),
+    Column("token_limit", Integer, nullable=False),
+    Column("revision", Integer, nullable=False, server_default="0"),
+    moment("created_at", nullable=False),
+    PrimaryKeyConstraint("tenant_id", "id"),
+    ForeignKeyConstraint(["tenant_id", "space_id"], ["spaces.tenant_id", "spaces.id"], ondelete="CASCADE"),
+    UniqueConstraint("space_id", "session", "tenant_id"),
+)
+
+scratch_revisions = Table(
+    "scratch_revisions",
+    metadata,
+    uuid_column("tenant_id"),
+    uuid_column("scratch_id"),
+    Column("revision", Integer, nullable=False),
+    Column("operation", Text, nullable=False),
+    Column("details", JSONB, nullable=False, server_default="{}"),
+    Column("entries", JSONB, nullable=False, comment="the whole state after it: its size is bounded"),
+    Column("tokens", Integer, nullable=False),
+    uuid_column("principal_id"),
+    moment("recorded_at", nullable=False),
+    PrimaryKeyConstraint("tenant_id", "scratch_id", "revision"),
+    ForeignKeyConstraint(["tenant_id", "scratch_id"], ["scratches.tenant_id", "scratches.id"], ondelete="CASCADE"),
+    one_of("operation", ("write", "rewrite", "prune")),
+)
+
+llm_usage = Table(
+    "llm_usage",
+    metadata,
+    uuid_column("tenant_id"),
+    Column("day", Date, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("calls", Integer, nullable=False, server_default="0"),
+    Column("failures", Integer, nullable=False, server_default="0"),
+    Column("input_tokens", BigInteger, nullable=False, server_default="0"),
+    Column("output_tokens", BigInteger, nullable=False, server_default="0"),
+    PrimaryKeyConstraint("tenant_id", "day", "purpose", "model"),
+    ForeignKeyConstraint(["tenant_id"], ["tenants.tenant_id"], ondelete="CASCADE"),
+)
