@@ -17,6 +17,7 @@ from memsvc.queue import make_app
 from memsvc.store.database import Database
 from memsvc.store.encoders import claim_encoder, known_dimensions
 from memsvc.store.migrate import require_ready
+from memsvc.upkeep.model import Upkeep
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class Runtime:
     database: Database
     queue: procrastinate.App
     ingest: Ingest
+    upkeep: Upkeep
     tensors: TensorStore
     signer: Signer
 
@@ -57,4 +59,5 @@ async def open_runtime(settings: Settings, app_url: str) -> AsyncIterator[Runtim
             write_wait_s=settings.write_wait_s,
         )
         signer = await asyncio.to_thread(Signer.from_file, settings.signing_key)
-        yield Runtime(database, queue, ingest, open_tensor_store(settings, ingest), signer)
+        tensors = open_tensor_store(settings, ingest)
+        yield Runtime(database, queue, ingest, Upkeep(ingest), tensors, signer)

@@ -11,11 +11,11 @@ import structlog
 from memsvc.config import Settings
 from memsvc.consolidation.jobs import register
 from memsvc.deployment import deploy
-from memsvc.ingest.write import Ingest
 from memsvc.lifecycle.blobs import TensorStore
 from memsvc.lifecycle.signing import Signer
 from memsvc.observability import configure_logs
 from memsvc.runtime import open_runtime
+from memsvc.upkeep.model import Upkeep
 
 log = structlog.get_logger(__name__)
 
@@ -27,9 +27,9 @@ STOP_S = 10.0
 
 
 @asynccontextmanager
-async def working(app: procrastinate.App, ingest: Ingest, tensors: TensorStore, signer: Signer) -> AsyncIterator[None]:
+async def working(app: procrastinate.App, upkeep: Upkeep, tensors: TensorStore, signer: Signer) -> AsyncIterator[None]:
     """Run jobs for as long as the block; at its end a running job gets `STOP_S` seconds to finish."""
-    register(app, ingest, tensors, signer)
+    register(app, upkeep, tensors, signer)
     tasks = [
         asyncio.create_task(
             app.run_worker_async(
@@ -75,7 +75,7 @@ async def _run(settings: Settings, app_url: str) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with (
         open_runtime(settings, app_url) as runtime,
-        working(runtime.queue, runtime.ingest, runtime.tensors, runtime.signer),
+        working(runtime.queue, runtime.upkeep, runtime.tensors, runtime.signer),
     ):
         log.info("worker_ready")
         await stop.wait()

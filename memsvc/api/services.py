@@ -13,6 +13,7 @@ from memsvc.ingest.write import Ingest
 from memsvc.lifecycle.signing import Signer
 from memsvc.retrieval.recall import Recaller
 from memsvc.store.database import Database
+from memsvc.upkeep.model import Upkeep
 
 Clock = Callable[[], datetime]
 
@@ -26,6 +27,7 @@ class Services:
     database: Database
     authenticator: Authenticator
     ingest: Ingest
+    upkeep: Upkeep
     recaller: Recaller
     signer: Signer
 

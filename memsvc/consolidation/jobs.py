@@ -23,6 +23,7 @@ from memsvc.lifecycle.signing import Signer
 from memsvc.store import maintenance
 from memsvc.store.postings import compact_postings
 from memsvc.text.analysis import document_text
+from memsvc.upkeep.model import Upkeep
 
 log = structlog.get_logger(__name__)
 
@@ -44,8 +45,9 @@ class RetryPassing(BaseRetryStrategy):
         return RetryDecision(retry_in={"seconds": min(2 ** min(job.attempts, 10), LONGEST_WAIT_S)})
 
 
-def register(app: procrastinate.App, ingest: Ingest, tensors: TensorStore, signer: Signer) -> None:
+def register(app: procrastinate.App, upkeep: Upkeep, tensors: TensorStore, signer: Signer) -> None:
     """Give `app` its tasks."""
+    ingest = upkeep.ingest
 
     @app.task(name="embed", retry=RetryPassing())
     async def embed(*, tenant_id: str, space_id: str) -> None:

@@ -28,6 +28,7 @@ from memsvc.store.embedded import ServerAddress
 from memsvc.store.encoders import claim_encoder
 from memsvc.store.keys import Caller, create_key, find_caller
 from memsvc.store.migrate import migrate, owner_engine
+from memsvc.upkeep.model import Upkeep
 
 SIGNER = Signer(Ed25519PrivateKey.generate())
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -101,6 +102,7 @@ async def open_service(
             database=database,
             authenticator=Authenticator(database),
             ingest=ingest,
+            upkeep=Upkeep(ingest),
             recaller=Recaller(database, batcher, AccessLog(database)),
             signer=SIGNER,
         )

@@ -240,7 +240,7 @@ async def test_the_job_deletes_what_was_released(
 ) -> None:
     made = await keep(service.client, range(20), number=1)
     app = make_app(deployment.app_url)
-    register(app, service.services.ingest, store, SIGNER)
+    register(app, service.services.upkeep, store, SIGNER)
     async with app.open_async():
         async with service.services.database.write(service.caller.tenant_id) as session:
             released = await rows.release_blobs(session, [MemoryId(made["memory"]["id"])])

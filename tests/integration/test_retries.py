@@ -54,7 +54,7 @@ async def test_an_outage_during_which_more_is_written_ends_with_everything_embed
     owner.execute(text("DELETE FROM procrastinate_jobs"))  # what other tests left would be run as well
     owner.commit()
     services, queue = service.services, service.services.ingest.queue
-    register(queue, services.ingest, open_tensor_store(services.settings, services.ingest), services.signer)
+    register(queue, services.upkeep, open_tensor_store(services.settings, services.ingest), services.signer)
     await service.add(wait=False, texts=[{"content": "first"}])
     real = services.ingest.batcher.encode_documents
 

@@ -465,7 +465,7 @@ async def test_the_job_runs_when_the_source_changes(service: Service, ana: Perso
     await subscribe_new(ana)
     await ana.add("news", space="news")
     queue = services.ingest.queue
-    register(queue, services.ingest, open_tensor_store(services.settings, services.ingest), services.signer)
+    register(queue, services.upkeep, open_tensor_store(services.settings, services.ingest), services.signer)
     await queue.run_worker_async(wait=False, install_signal_handlers=False, listen_notify=False)
     assert [one["content"] for one in await held(ana)] == ["news"]
 
