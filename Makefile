@@ -6,7 +6,7 @@ STAMP := $(VENV)/.ready
 DATA ?= ../shared/data
 OUT ?= results
 
-.PHONY: demo serve test check bench lifecycle eval clean
+.PHONY: demo serve test check bench lifecycle workers eval clean
 
 demo: $(STAMP)
 	$(BIN)/memsvc demo
@@ -28,6 +28,9 @@ bench: $(STAMP)
 
 lifecycle: $(STAMP)
 	$(BIN)/python -m evals lifecycle --out $(OUT)/lifecycle
+
+workers: $(STAMP)
+	$(BIN)/python -m evals workers --data $(DATA) --out $(OUT)/workers
 
 eval: $(STAMP)
 	$(BIN)/python -m evals run --suite locomo --data $(DATA)/locomo --out $(OUT)/locomo

@@ -134,6 +134,52 @@ def lifecycle(
     _write(out, "Lifecycle", lifecycle_run.EXPLANATION, measured, size.settings())
 
 
+@app.command()
+def workers(
+    *,
+    data: Annotated[Path, typer.Option(help="Folder with the data sets: locomo, beam_100K, longmemeval.")],
+    out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("results/workers"),
+    part: Annotated[list[str] | None, typer.Option(help="Only these parts; may be given several times.")] = None,
+    suite: Annotated[list[str] | None, typer.Option(help="Only these sets for recall and forget.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first cases and questions: a quick look.")] = None,
+    year_scale: Annotated[float, typer.Option(min=0.01, max=1.0, help="1 is a year of 73,000 turns.")] = 0.1,
+    turns: Annotated[int, typer.Option(min=50, help="Turns per round of the throughput.")] = 1000,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds of the throughput; their median counts.")] = 3,
+    llm_turns: Annotated[int, typer.Option(min=50, help="Turns for which calls to a model are counted.")] = 1000,
+    seed: Seed = 0,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Leave out parts that are there with these settings.")
+    ] = False,
+) -> None:
+    """Measure consolidation, forgetting and compression. Services are started for it."""
+    from evals import report, workers_run
+
+    try:
+        parts, sets = workers_run.read_parts(part), workers_run.read_sets(suite)
+    except DatasetError as error:
+        _fail(error)
+    order = workers_run.Order(
+        data=data,
+        out=out,
+        parts=parts,
+        sets=sets,
+        limit=limit,
+        year_scale=year_scale,
+        turns=turns,
+        rounds=rounds,
+        llm_turns=llm_turns,
+        seed=seed,
+        resume=resume,
+    )
+    try:
+        figures = workers_run.run(order, say=console.print)
+    except FAILURES as error:
+        _fail(error)
+    for target in workers_run.TARGETS:
+        if target.key in figures:
+            console.print(f"{target.what}: {report.figure(figures[target.key])}")
+
+
 def _write(out: Path, title: str, explanation: str, measured: Mapping[str, float], settings: Mapping[str, int]) -> None:
     """`summary.json` and `report.md`, and the figures on the terminal."""
     from evals import report, summary

@@ -10,6 +10,7 @@ from memsvc.commands import (
     core,
     demo,
     importing,
+    jobs,
     keys,
     lifecycle,
     memories,
@@ -56,6 +57,7 @@ for run in (processes.serve, processes.worker, processes.migrate, processes.doct
     app.command(rich_help_panel="Service")(run)
 app.command(rich_help_panel="Service")(processes.scrub)
 app.add_typer(keys.app, name="keys", rich_help_panel="Service")
+app.add_typer(jobs.app, name="jobs", rich_help_panel="Service")
 for use in (memories.add, recall.recall, recall.context):
     app.command(rich_help_panel="Memories")(use)
 app.command("list", rich_help_panel="Memories")(memories.list_memories)

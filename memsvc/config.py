@@ -55,6 +55,21 @@ class Settings(BaseSettings):
     encoder_queue_texts: int = Field(20_000, ge=1, description="Texts that may wait for the encoder; past it, 429.")
     torch_threads: int = Field(0, ge=0, description="Batches computed at once on a CPU, a thread each; 0: one a core.")
 
+    llm_url: str | None = Field(
+        None, description="Base URL of an OpenAI-compatible chat endpoint. Unset: no language model, all works without."
+    )
+    llm_model: str | None = Field(None, description="Name of the language model at that endpoint.")
+    llm_api_key: SecretStr | None = Field(None, description="Key for that endpoint.")
+    llm_timeout_s: float = Field(
+        60.0, gt=0, description="Longest that one call of the language model takes, in seconds."
+    )
+    llm_tokens_a_day: int = Field(
+        1_000_000, ge=0, description="Most tokens, in and out, that a tenant's calls take in a UTC day; 0: no bound."
+    )
+    llm_max_output_tokens: int = Field(
+        2000, ge=64, le=100_000, description="Most tokens of one answer of the language model."
+    )
+
     max_items: int = Field(1000, ge=1, le=1000, description="Most items in one write.")
     max_content_bytes: int = Field(2_000_000, ge=1, description="Largest content of one item, in bytes.")
     max_request_bytes: int = Field(64_000_000, ge=1, description="Largest request body, in bytes.")
@@ -79,6 +94,19 @@ class Settings(BaseSettings):
         8, ge=1, description="Most database connections of one process for recalls, and as many again for the rest."
     )
     worker_in_serve: bool = Field(True, description="Run the background worker inside `memsvc serve`.")
+    worker_jobs: int = Field(2, ge=1, le=100, description="Jobs that one worker runs at once.")
+    worker_silent_s: float = Field(
+        30.0, ge=1, description="A worker that was silent for so long is dead: its jobs are taken up by another."
+    )
+    worker_metrics_port: int | None = Field(
+        None, ge=0, le=65535, description="Port on which `memsvc worker` serves its metrics. Unset: it does not."
+    )
+    consolidate: Literal["auto", "off"] = Field(
+        "auto", description="Consolidate spaces after writes; off: only when asked. A space's policy can say off too."
+    )
+    consolidate_idle_s: float = Field(
+        30.0, ge=0, description="A space is consolidated when it was not written for so long; 0: at once."
+    )
     shutdown_grace_s: float = Field(30.0, ge=0, description="Time that requests in flight get at shutdown.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
     log_format: Literal["json", "console"] = Field("json", description="Form of the log lines.")

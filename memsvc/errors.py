@@ -177,6 +177,13 @@ class BlobCorruptError(MemsvcError):
     remedy = "Upload the same bytes again with PUT /v1/blobs/{sha256}: that repairs it."
 
 
+class PackCorruptError(MemsvcError):
+    """A pack does not hold what was packed into it."""
+
+    code = "pack_corrupt"
+    remedy = "Nothing was changed. Bring the space back from a backup or a bundle, and look at the database's storage."
+
+
 class BlobStoreUnavailableError(MemsvcError):
     """The blob store does not answer."""
 

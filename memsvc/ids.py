@@ -18,6 +18,9 @@ GroupId = NewType("GroupId", UUID)
 GrantId = NewType("GrantId", UUID)
 SubscriptionId = NewType("SubscriptionId", UUID)
 WebhookId = NewType("WebhookId", UUID)
+PackId = NewType("PackId", UUID)
+ScratchId = NewType("ScratchId", UUID)
+ConflictId = NewType("ConflictId", UUID)
 
 
 def new_uuid() -> UUID:

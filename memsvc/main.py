@@ -59,7 +59,7 @@ async def _serve(settings: Settings, deployment: Deployment, ready_file: Path | 
         accesses = AccessLog(runtime.database)
         await stack.enter_async_context(accesses.flushing())
         if settings.worker_in_serve:
-            await stack.enter_async_context(working(runtime.queue, runtime.upkeep, runtime.tensors, runtime.signer))
+            await stack.enter_async_context(working(runtime, settings))
         app = create_app(
             Services(
                 settings=settings,

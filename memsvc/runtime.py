@@ -4,20 +4,21 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-
-import procrastinate
+from datetime import UTC, datetime
 
 from memsvc.config import Settings
 from memsvc.inference.batcher import EncoderBatcher
+from memsvc.inference.llm_calls import Calls, open_calls
 from memsvc.inference.loading import load_encoder
 from memsvc.ingest.write import Ingest
 from memsvc.lifecycle.blobs import TensorStore, open_tensor_store
 from memsvc.lifecycle.signing import Signer
-from memsvc.queue import make_app
+from memsvc.queue import Queue, make_app
 from memsvc.store.database import Database
 from memsvc.store.encoders import claim_encoder, known_dimensions
 from memsvc.store.migrate import require_ready
 from memsvc.upkeep.model import Upkeep
+from memsvc.upkeep.thinking import Thinking
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class Runtime:
     """Open and ready."""
 
     database: Database
-    queue: procrastinate.App
+    queue: Queue
     ingest: Ingest
     upkeep: Upkeep
     tensors: TensorStore
@@ -47,7 +48,8 @@ async def open_runtime(settings: Settings, app_url: str) -> AsyncIterator[Runtim
         encoder_id = await claim_encoder(database, encoder.spec)
         batcher = EncoderBatcher.from_settings(encoder, settings)
         stack.push_async_callback(batcher.close)
-        queue = make_app(app_url)
+        consolidate_after_s = settings.consolidate_idle_s if settings.consolidate == "auto" else None
+        queue = make_app(app_url, consolidate_after_s=consolidate_after_s)
         await queue.open_async()
         stack.push_async_callback(queue.close_async)
         ingest = Ingest(
@@ -60,4 +62,19 @@ async def open_runtime(settings: Settings, app_url: str) -> AsyncIterator[Runtim
         )
         signer = await asyncio.to_thread(Signer.from_file, settings.signing_key)
         tensors = open_tensor_store(settings, ingest)
-        yield Runtime(database, queue, ingest, Upkeep(ingest), tensors, signer)
+        calls = await asyncio.to_thread(open_calls, settings)
+        if calls is not None:
+            stack.push_async_callback(calls.close)
+        upkeep = Upkeep(ingest, None if calls is None else _thinking(settings, calls, ingest))
+        yield Runtime(database, queue, ingest, upkeep, tensors, signer)
+
+
+def _thinking(settings: Settings, calls: Calls, ingest: Ingest) -> Thinking:
+    return Thinking(
+        calls=calls,
+        database=ingest.database,
+        clock=lambda: datetime.now(UTC),
+        tokens_a_day=settings.llm_tokens_a_day,
+        max_output_tokens=settings.llm_max_output_tokens,
+        encoder=ingest.batcher,
+    )

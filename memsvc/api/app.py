@@ -3,13 +3,50 @@
 from fastapi import FastAPI
 
 from memsvc import __version__
-from memsvc.api import core, erasing, feed, health, lifecycle, memories, moving, problems, recall, sharing, tensors
+from memsvc.api import (
+    compressing,
+    core,
+    erasing,
+    feed,
+    forgetting,
+    health,
+    jobs,
+    lifecycle,
+    memories,
+    moving,
+    problems,
+    proposals,
+    recall,
+    scratch,
+    sharing,
+    tensors,
+    upkeep,
+    usage,
+)
 from memsvc.api.middleware import RequestMiddleware
 from memsvc.api.services import Services
 from memsvc.lifecycle.blobs import open_tensor_store
 from memsvc.wire import Problem
 
-ROUTERS = (memories, lifecycle, core, erasing, sharing, feed, moving, recall, tensors, health)
+ROUTERS = (
+    memories,
+    lifecycle,
+    core,
+    proposals,
+    erasing,
+    sharing,
+    feed,
+    moving,
+    recall,
+    forgetting,
+    compressing,
+    scratch,
+    tensors,
+    upkeep,
+    usage,
+    jobs,
+    health,
+)
 DESCRIPTION = "Long-term memory for AI agents. Every error is RFC 9457 problem details with a remedy."
 
 

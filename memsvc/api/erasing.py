@@ -85,6 +85,7 @@ def _plan(plan: erasing.ErasePlan) -> ErasePlan:
         named=len(plan.named),
         derived=len(plan.derived),
         rebuilt=len(plan.rebuilt),
+        scratches=len(plan.scratches),
         held=list(plan.held[:MOST_IDS]),
         named_ids=[one.id for one in plan.named[:MOST_IDS]],
         derived_ids=[one.id for one in plan.derived[:MOST_IDS]],

@@ -46,7 +46,7 @@ router = APIRouter(prefix="/v1")
 
 # What is no part of a version: identity, statistics, and what names the version itself.
 UNVERSIONED = frozenset(
-    {"id", "space", "access_count", "last_accessed_at", "strength", "version", "updated_at", "operation_id"}
+    {"id", "space", "access_count", "last_accessed_at", "strength", "version", "updated_at", "operation_id", "packed"}
 )
 LAST_PLACE = 2**62
 WAYS: tuple[lineage.Direction, ...] = ("up", "down")

@@ -19,6 +19,7 @@ from memsvc.wire import (
     Citation,
     ContextRequest,
     ContextResponse,
+    KeyFact,
     Neighbour,
     RecallRequest,
     RecallResponse,
@@ -43,6 +44,7 @@ async def recall(request: RecallRequest, caller: Reader, services: ServicesDep) 
             snippet_end=hit.end,
             tokens=hit.tokens,
             matched_terms=list(hit.matched_terms),
+            key=None if hit.key is None else KeyFact(id=hit.key.id, content=hit.key.content),
             reasons=[StageReason.model_construct(**asdict(reason)) for reason in hit.reasons],
             neighbours=[_neighbour(turn) for turn in hit.neighbours],
         )

@@ -25,12 +25,16 @@ class CircuitBreaker:
     @property
     def closed(self) -> bool:
         """Calls may pass."""
-        return self._clock() >= self._opens_until
+        return not self.left_s
+
+    @property
+    def left_s(self) -> float:
+        """Seconds of the pause that are left; 0 while calls may pass."""
+        return max(0.0, self._opens_until - self._clock())
 
     def check(self) -> None:
         """`EncoderUnavailableError` with the seconds left while it is open."""
-        left = self._opens_until - self._clock()
-        if left > 0:
+        if left := self.left_s:
             raise EncoderUnavailableError(
                 "the encoder failed repeatedly and is given a pause", retry_after_s=max(1.0, left)
             )

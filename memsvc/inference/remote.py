@@ -3,8 +3,6 @@
 import math
 import threading
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
@@ -13,6 +11,7 @@ import numpy as np
 from memsvc.config import Settings
 from memsvc.errors import ConfigurationError, EncoderUnavailableError
 from memsvc.inference.registry import find_known
+from memsvc.inference.retry_after import retry_after_s
 from memsvc.inference.types import EncoderSpec, Vectors
 from memsvc.inference.vectors import encode_queries_in_pieces, require_within, unit
 
@@ -145,7 +144,7 @@ class RemoteEncoder:
                 if response.is_success:
                     return response
                 problem = f"status {response.status_code}"
-                asked_s = _retry_after_s(response)
+                asked_s = retry_after_s(response.headers)
                 if response.status_code not in _AGAIN:
                     raise self._refusal(response.status_code)
             pause_s = max(wait_s, asked_s or 0.0)
@@ -190,19 +189,6 @@ def _endpoint(url: str) -> httpx.URL:
     if not path.endswith("/embeddings"):
         path = f"{path}/embeddings" if path.endswith("/v1") else f"{path}/v1/embeddings"
     return parsed.copy_with(path=path)
-
-
-def _retry_after_s(response: httpx.Response) -> float | None:
-    """Retry-After in seconds, whether it gives seconds or a date."""
-    value = response.headers.get("Retry-After", "").strip()
-    if value.isdecimal():
-        return float(value)
-    try:
-        moment = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    sent = datetime.now(UTC)
-    return max(0.0, (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - sent.timestamp())
 
 
 def _utf8(text: str) -> bytes:

@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import NoReturn
 
 import numpy as np
-import procrastinate
 import structlog
 from numpy.typing import NDArray
 
@@ -20,7 +19,7 @@ from memsvc.ingest.prepare import Item
 from memsvc.ingest.retention import retained_until
 from memsvc.ingest.supersede import check_supersedable, supersede
 from memsvc.ingest.units import Units, cut_all
-from memsvc.queue import enqueue
+from memsvc.queue import Queue, enqueue
 from memsvc.store import lineage, receipts, spaces, writes
 from memsvc.store.access import Right, When
 from memsvc.store.database import Database, ReadSession, WriteSession
@@ -63,7 +62,7 @@ class Ingest:
 
     database: Database
     batcher: EncoderBatcher
-    queue: procrastinate.App
+    queue: Queue
     encoder_id: int
     exact_scan_limit: int
     write_wait_s: float

@@ -9,6 +9,7 @@ from memsvc.errors import ConflictError, FieldError, InvalidRequestError, NotFou
 from memsvc.ids import MemoryId, OperationId, SpaceId, new_uuid
 from memsvc.ingest.operations import record
 from memsvc.ingest.write import Ingest
+from memsvc.lifecycle import packing
 from memsvc.queue import enqueue
 from memsvc.store import access, branches, copies, memories, spaces, versions
 from memsvc.store.access import When
@@ -119,6 +120,7 @@ async def rollback(
             )
             await versions.restore(session, operation, split.restored)
             await versions.revise(session, operation, split.archived, {"state": "archived"})
+            await packing.bring_back(ingest, session, operation, list(split.restored))
             await enqueue(ingest.queue, session, "embed", space_id)  # a version may come back that waited for vectors
     readable = {one.id for one in drifted if one.readable}
     return RolledBack(
@@ -217,6 +219,8 @@ async def copy_memories(
             )
         )
     chunks = await copies.insert_copies(session, source_id, target, planned, operation)
+    # As of a snapshot, what is packed today was in recall: so is its copy.
+    await packing.bring_back(ingest, session, operation, [copy.id for copy in planned])
     await spaces.advance_sessions(session, {sessions[name].id: value for name, value in next_position.items()})
     await enqueue(ingest.queue, session, "embed", target.id)  # for copies whose originals still waited for vectors
     if not target.ann and target.next_chunk - 1 + chunks > ingest.exact_scan_limit:

@@ -14,12 +14,14 @@ from memsvc.ingest.prepare import content_hash
 from memsvc.ingest.supersede import check_supersedable, supersede
 from memsvc.ingest.units import Units, cut
 from memsvc.ingest.write import Ingest, Vectors
+from memsvc.lifecycle import packing
 from memsvc.lifecycle.states import check_editable, check_transition, check_version
 from memsvc.queue import enqueue
 from memsvc.store import memories, tensors, versions
 from memsvc.store.access import When
 from memsvc.store.keys import Caller
 from memsvc.store.memories import Record
+from memsvc.store.scope import CURRENT_STATES
 from memsvc.store.writes import ChunkedContent
 from memsvc.wire import State
 
@@ -72,6 +74,7 @@ async def edit(ingest: Ingest, caller: Caller, target: Target, change: Change, *
             if vectors is None:
                 await enqueue(ingest.queue, session, "embed", space.id)
         await versions.revise(session, operation, [target.id], header)
+        await packing.bring_back(ingest, session, operation, [target.id])
         if content is not None:
             await tensors.invalidate_for_sources(session, [target.id], operation)
         return await memories.get_record(session, target.id, caller=caller, when=when)
@@ -81,12 +84,14 @@ async def move(
     ingest: Ingest, caller: Caller, target: Target, state: State, *, reason: str | None, now: datetime
 ) -> Record:
     """Bring a memory to another state; `ConflictError` when the table of transitions has no such step."""
+    prepared = await packing.prepare(ingest, caller.tenant_id, ids=[target.id] if state in CURRENT_STATES else ())
     async with ingest.database.write(caller.tenant_id) as session:
         before, space = await memories.lock_record(session, target.id, caller=caller, when=When(now))
         check_version(before, target.version)
         check_transition(before, state)
         operation = await record(ingest.queue, session, space, state, caller=caller, now=now, reason=reason)
         await versions.revise(session, operation, [target.id], {"state": state})
+        await packing.bring_back(ingest, session, operation, [target.id], prepared)
         return await memories.get_record(session, target.id, caller=caller, when=When(now))
 
 

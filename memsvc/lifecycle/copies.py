@@ -14,12 +14,14 @@ from memsvc.ingest.prepare import content_hash
 from memsvc.ingest.retention import retained_until
 from memsvc.ingest.units import MAX_LENGTH
 from memsvc.ingest.write import Ingest, Vectors, store_memories
+from memsvc.lifecycle import packing
+from memsvc.lifecycle.change import cut_content
 from memsvc.queue import enqueue
 from memsvc.store import lineage, memories, spaces, subscriptions, versions
 from memsvc.store.database import WriteSession
 from memsvc.store.keys import Caller
 from memsvc.store.memories import Record
-from memsvc.store.search import CURRENT_STATES
+from memsvc.store.scope import CURRENT_STATES
 from memsvc.store.spaces import Session, Space
 from memsvc.store.subscriptions import COPY, Copy, StoredChunk, Subscription
 from memsvc.store.versions import Operation
@@ -146,7 +148,9 @@ async def apply(delivery: Delivery, space: Space, mirror: Mirror) -> None:
         await _add(delivery, space, mirror.new, searchable)
     for copy, source in mirror.changed:
         await _change(delivery, copy, source, searchable[source.id])
-    await subscriptions.note_versions(delivery.session, delivery.operation, [copy.id for copy, _ in mirror.changed])
+    changed = [copy.id for copy, _ in mirror.changed]
+    await packing.bring_back(delivery.ingest, delivery.session, delivery.operation, changed)
+    await subscriptions.note_versions(delivery.session, delivery.operation, changed)
     for state, moved in mirror.moved.items():
         await versions.revise(delivery.session, delivery.operation, moved, {"state": state})
 
@@ -252,9 +256,15 @@ async def _searchable(delivery: Delivery, sources: Sequence[Record]) -> dict[Mem
     """Chunks as the sources have them, their terms counted anew, their vectors taken over where all are there."""
     stored = await subscriptions.read_chunks(delivery.session, [source.id for source in sources])
     encoder_id = delivery.ingest.encoder_id
-    return await asyncio.to_thread(
+    taken = await asyncio.to_thread(
         lambda: {source.id: _take_over(source, stored.get(source.id, []), encoder_id) for source in sources}
     )
+    for source in sources:
+        if source.packed:
+            taken[source.id] = _Searchable(
+                (await cut_content(delivery.ingest, source.content, source.name)).chunks, None
+            )
+    return taken
 
 
 def _take_over(source: Record, stored: Sequence[StoredChunk], encoder_id: int) -> _Searchable:

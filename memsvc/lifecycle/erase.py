@@ -12,14 +12,14 @@ from datetime import datetime
 import orjson
 
 from memsvc.errors import FieldError, InvalidRequestError, LegalHoldError, NotFoundError, PreconditionFailedError
-from memsvc.ids import ErasureId, MemoryId, SpaceId, new_uuid
+from memsvc.ids import ErasureId, MemoryId, ScratchId, SpaceId, new_uuid
 from memsvc.ingest.operations import record
 from memsvc.ingest.write import Ingest
 from memsvc.lifecycle.rebuild import REBUILDABLE, rebuild
 from memsvc.lifecycle.receipts import FORMAT, hash_id
 from memsvc.lifecycle.signing import Signer
 from memsvc.queue import enqueue, enqueue_blob_deletion
-from memsvc.store import access, erasure, memories
+from memsvc.store import access, erasure, memories, scratch
 from memsvc.store.access import When
 from memsvc.store.blobs import release_blobs
 from memsvc.store.database import ReadSession, WriteSession
@@ -43,12 +43,16 @@ class EraseOrder:
 
 @dataclass(frozen=True, slots=True)
 class ErasePlan:
-    """What an order comes to: `named` by it, `derived` from those and erased too, `rebuilt` from what remains."""
+    """What an order comes to: `named` by it, `derived` from those and erased too, `rebuilt` from what remains.
+
+    `scratches` of sessions go along: what an agent noted there cannot be told from what it noted it of.
+    """
 
     named: tuple[Selected, ...]
     derived: tuple[Selected, ...]
     rebuilt: tuple[Selected, ...]
     held: tuple[MemoryId, ...]
+    scratches: Mapping[ScratchId, SpaceId] = field(default_factory=dict)
 
     @property
     def erased(self) -> dict[SpaceId, list[MemoryId]]:
@@ -91,6 +95,7 @@ async def erase(ingest: Ingest, signer: Signer, order: EraseOrder) -> Erased:
         removed = [await _erase_space(ingest, session, spaces[i], plan, order) for i in plan.erased]
         for one in plan.rebuilt:
             await rebuild(ingest, session, one.id, spaces[one.space_id], caller=order.caller, now=order.now)
+        await _erase_scratches(ingest, session, plan)
         await _drop_whole_space(session, order, spaces, plan)
         receipt = signer.sign(_receipt(erasure_id, order, plan, removed))
         await erasure.insert_receipt(
@@ -104,7 +109,7 @@ async def _lock(session: WriteSession, order: EraseOrder) -> tuple[ErasePlan, di
     plan = await _plan(session, order)
     locked: dict[SpaceId, Space] = {}
     while True:
-        touched = set(plan.erased) | {one.space_id for one in plan.rebuilt}
+        touched = set(plan.erased) | {one.space_id for one in plan.rebuilt} | set(plan.scratches.values())
         if touched <= set(locked):
             return plan, locked
         locked = await memories.lock_spaces(session, touched)
@@ -128,7 +133,39 @@ async def _plan(session: ReadSession, order: EraseOrder) -> ErasePlan:
     below = await erasure.derived(session, [one.id for one in named])
     derived, rebuilt = split(named, below)
     held = tuple(one.id for one in (*named, *derived, *rebuilt) if one.legal_hold)
-    return ErasePlan(tuple(named), tuple(derived), tuple(rebuilt), held)
+    scratches = await _find_scratches(session, order, selection, named, derived)
+    return ErasePlan(tuple(named), tuple(derived), tuple(rebuilt), held, scratches)
+
+
+async def _find_scratches(
+    session: ReadSession,
+    order: EraseOrder,
+    selection: Selection,
+    named: Sequence[Selected],
+    derived: Sequence[Selected],
+) -> Mapping[ScratchId, SpaceId]:
+    """Those of a space or sessions that are named by nothing else, and of sessions of which memories go.
+
+    Memories that are named by their ids take along the scratch of a session that they leave empty, and no other.
+    """
+    both = [{selection.session}] if selection.session is not None else []
+    both += [set(selection.sessions)] if selection.sessions is not None else []
+    whole = selection == Selection(space=selection.space, session=selection.session, sessions=selection.sessions)
+    return await scratch.find_erasable(
+        session,
+        caller=order.caller,
+        space=selection.space if whole else None,
+        sessions=sorted(set.intersection(*both)) if both else None,
+        of=[one.id for one in named],
+        erased=[one.id for one in (*named, *derived)],
+        only_emptied=selection.memories is not None,
+    )
+
+
+async def _erase_scratches(ingest: Ingest, session: WriteSession, plan: ErasePlan) -> None:
+    await scratch.delete_scratches(session, plan.scratches)
+    for space_id in sorted(set(plan.scratches.values())):
+        await enqueue(ingest.queue, session, "vacuum", space_id)
 
 
 def split(named: Collection[Selected], below: Sequence[Selected]) -> tuple[list[Selected], list[Selected]]:
@@ -218,6 +255,7 @@ def _receipt(
             "postings": sum(one.postings for one in removed),
             "receipts": sum(one.receipts for one in removed),
             "sessions": sum(one.sessions for one in removed),
+            "scratches": len(plan.scratches),
         },
         "erased_sha256": sorted(hash_id(one.id) for one in (*plan.named, *plan.derived)),
     }

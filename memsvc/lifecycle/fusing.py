@@ -25,7 +25,7 @@ from memsvc.store.branches import Original
 from memsvc.store.database import ReadSession, WriteSession
 from memsvc.store.keys import Caller
 from memsvc.store.memories import Record
-from memsvc.store.search import CURRENT_STATES
+from memsvc.store.scope import CURRENT_STATES
 from memsvc.store.spaces import Space
 from memsvc.store.writes import NewMemory
 from memsvc.text.analysis import analyze

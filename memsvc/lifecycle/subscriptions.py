@@ -20,7 +20,7 @@ from memsvc.store import access, feed, memories, sharing, spaces, subscriptions
 from memsvc.store.access import When, missing_right
 from memsvc.store.database import WriteSession
 from memsvc.store.keys import Caller
-from memsvc.store.search import CURRENT_STATES
+from memsvc.store.scope import CURRENT_STATES
 from memsvc.store.spaces import Space
 from memsvc.store.subscriptions import Conditions, Subscription
 from memsvc.wire import Filters

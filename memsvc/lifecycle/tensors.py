@@ -24,7 +24,7 @@ from memsvc.store.blobs import find_blob
 from memsvc.store.database import ReadSession
 from memsvc.store.keys import Caller
 from memsvc.store.memories import Record
-from memsvc.store.search import CURRENT_STATES
+from memsvc.store.scope import CURRENT_STATES
 from memsvc.store.spaces import Space
 from memsvc.store.tensors import ModelKey, NewTensor
 from memsvc.store.writes import NewMemory

@@ -8,6 +8,8 @@ from memsvc.errors import ConflictError, FieldError
 from memsvc.ids import MemoryId, OperationId
 from memsvc.ingest.operations import record
 from memsvc.ingest.write import Ingest
+from memsvc.lifecycle import packing
+from memsvc.lifecycle.packing import Prepared, Reversal
 from memsvc.queue import enqueue
 from memsvc.store import history, memories, sharing, versions
 from memsvc.store.access import When, missing_right
@@ -41,16 +43,18 @@ async def undo(
 
     `ConflictError` when it was undone already, cannot be undone, or when later changes stand on it; it names them.
     """
+    prepared = await _prepare(ingest, caller, operation_id)
     async with ingest.database.write(caller.tenant_id) as session:
         found = await history.get_operation(session, operation_id, caller=caller, right="write")
         spaces = await memories.lock_spaces(session, {found.space_id})
         found = await history.get_operation(session, operation_id, caller=caller, right="write")
         _check_undoable(found)
         affected = await versions.affected_by(session, [operation_id])
-        await _check_permitted(session, caller, affected, now)
+        reversal = await packing.find_reversal(session, found.details, now=now)
+        await _check_permitted(session, caller, [*(change.memory_id for change in affected), *reversal.ids], now)
         made = [change.memory_id for change in affected if change.before is None]
         dependents = await history.dependents(session, made)
-        _check_nothing_stands_on_it(found, affected, dependents)
+        _check_nothing_stands_on_it(found, affected, reversal, dependents)
         undoing = await record(
             ingest.queue,
             session,
@@ -62,11 +66,24 @@ async def undo(
             undoes=operation_id,
         )
         await take_back(session, undoing, affected)
+        reversal = await packing.find_reversal(session, found.details, now=now)  # of memories as they are again
+        await packing.reverse(ingest, session, undoing, reversal, prepared)
+        await packing.bring_back(ingest, session, undoing, [change.memory_id for change in affected], prepared)
         # An earlier content may have been edited away before its embeddings were made.
         await enqueue(ingest.queue, session, "embed", found.space_id)
         await history.mark_undone(session, found, by=undoing.id)
-    restored = tuple(change.memory_id for change in affected if change.before is not None)
-    return Undone(undoing.id, restored, tuple(made))
+    restored = [change.memory_id for change in affected if change.before is not None]
+    return Undone(undoing.id, tuple(dict.fromkeys([*restored, *reversal.ids])), tuple(made))
+
+
+async def _prepare(ingest: Ingest, caller: Caller, operation_id: OperationId) -> Prepared:
+    """What the undo may bring back out of a pack, embedded before its transaction."""
+    async with ingest.database.read(caller.tenant_id) as session:
+        found = await history.get_operation(session, operation_id, caller=caller, right="write")
+        affected = await versions.affected_by(session, [operation_id])
+    return await packing.prepare(
+        ingest, caller.tenant_id, ids=[change.memory_id for change in affected], made=packing.named_packs(found.details)
+    )
 
 
 async def take_back(session: WriteSession, operation: Operation, affected: Sequence[Affected]) -> None:
@@ -79,9 +96,8 @@ async def take_back(session: WriteSession, operation: Operation, affected: Seque
         await versions.revise(session, operation, made, {"state": "archived"})
 
 
-async def _check_permitted(session: WriteSession, caller: Caller, affected: Sequence[Affected], now: datetime) -> None:
+async def _check_permitted(session: WriteSession, caller: Caller, ids: Sequence[MemoryId], now: datetime) -> None:
     """The right to write in the space does not reach what others keep private in it; an admin may do all here."""
-    ids = [change.memory_id for change in affected]
     if not caller.admin and await sharing.refused(session, ids, caller=caller, when=When(now), right="write"):
         raise missing_right("write", "all memories that the operation concerns", field="id")
 
@@ -94,7 +110,7 @@ def _check_undoable(found: PastOperation) -> None:
 
 
 def _check_nothing_stands_on_it(
-    found: PastOperation, affected: Sequence[Affected], dependents: Sequence[MemoryId]
+    found: PastOperation, affected: Sequence[Affected], reversal: Reversal, dependents: Sequence[MemoryId]
 ) -> None:
     later = [change.memory_id for change in affected if change.latest != change.after]
     if later:
@@ -107,8 +123,10 @@ def _check_nothing_stands_on_it(
             f"{len(dependents)} memories were derived from what operation {found.id} made: {_named(dependents)}",
             "Archive or erase those first, or undo the operations that made them.",
         )
-    if not affected:
-        _refuse(f"nothing is left of what operation {found.id} did", "It was erased since.")
+    if not affected and not reversal.ids:
+        _refuse(
+            f"nothing is left of what operation {found.id} did", "It was erased, or taken back piece by piece, since."
+        )
 
 
 def _named(ids: Sequence[MemoryId]) -> str:

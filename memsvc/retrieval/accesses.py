@@ -1,8 +1,8 @@
-"""Access statistics, counted in memory and written off the hot path."""
+"""Access statistics, counted in memory and written off the hot path; being recalled strengthens a memory a little."""
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 
@@ -23,8 +23,9 @@ MOST_HELD = 200_000
 class AccessLog:
     """Counts which memories recall returned. A crash loses the last seconds of statistics, never a memory."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._database = database
+        self._clock = clock
         self._counts: dict[TenantId, Counter[MemoryId]] = {}
         self._held = 0
 
@@ -43,7 +44,7 @@ class AccessLog:
         for tenant_id, counts in taken.items():
             try:
                 async with self._database.write(tenant_id) as session:
-                    await record_accesses(session, counts, now=datetime.now(UTC))
+                    await record_accesses(session, counts, now=self._clock())
             except DatabaseUnavailableError:
                 log.warning("accesses_dropped", memories=len(counts))
 

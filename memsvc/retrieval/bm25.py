@@ -27,10 +27,12 @@ class Bm25:
 
 @dataclass(frozen=True, slots=True)
 class LexicalStats:
-    """Of all chunks of the spaces searched, whatever the filters: how many, and their mean length in terms."""
+    """What BM25 compares a chunk with: how many chunks there are, their mean length in terms, and for each query term
+    how many hold it (None: its postings tell)."""
 
     chunks: int
     mean_length: float
+    holding: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +64,50 @@ def idf(chunks: int, holding: int) -> float:
     return float(np.log1p((chunks - holding + 0.5) / (holding + 0.5))) if chunks >= holding else 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The chunks that a recall looks at, a row each: its number, its memory's, its length in terms, and whether it is a
+    key: a chunk of another memory that speaks for this one."""
+
+    chunk: Numbers
+    memory: Numbers
+    length: NDArray[np.integer[Any]]
+    key: NDArray[np.bool_]
+
+
+def restrict(postings: Mapping[str, Postings], seen: Seen) -> tuple[Mapping[str, Postings], LexicalStats]:
+    """The postings of these chunks alone, and the statistics of those that are no keys.
+
+    So a word is as rare as it is in what the asker can see: what others keep private, what was archived or replaced,
+    and what merely speaks for another, has no part in it. Of a key only the words count that its memory does not hold
+    itself: keys extend what they stand for (LongMemEval prepends them to it), and must not say it twice.
+    """
+    order = np.argsort(seen.chunk)
+    known = seen.chunk[order]
+    kept: dict[str, Postings] = {}
+    holding: dict[str, int] = {}
+    for term, entries in postings.items():
+        numbers = entries["chunk"].astype(np.int64)
+        place = np.minimum(np.searchsorted(known, numbers), max(len(known) - 1, 0))
+        there = known[place] == numbers if len(known) else np.zeros(len(numbers), bool)
+        row = order[place[there]] if len(known) else np.empty(0, np.intp)
+        is_key, memory = seen.key[row], seen.memory[row]
+        holding[term] = int((~is_key).sum())
+        new = ~is_key | ~np.isin(memory, memory[~is_key]) if is_key.any() else ~is_key
+        kept[term] = entries[there][new]
+    own = ~seen.key
+    count = int(own.sum())
+    mean_length = float(seen.length[own].mean()) if count else 0.0
+    return kept, LexicalStats(count, mean_length, holding)
+
+
 def score_terms(
     terms: Sequence[str], postings: Mapping[str, Postings], stats: LexicalStats, settings: Bm25
 ) -> LexicalScores:
     """BM25 of every chunk that holds one of the terms; repeated terms count once."""
     wanted = dict.fromkeys(terms)
-    weights = {term: idf(stats.chunks, len(postings.get(term, ()))) for term in wanted}
+    holding = {term: len(found) for term, found in postings.items()} if stats.holding is None else stats.holding
+    weights = {term: idf(stats.chunks, holding.get(term, 0)) for term in wanted}
     held = [(postings[term], weights[term]) for term in wanted if len(postings.get(term, ()))]
     attainable = sum(weights.values())
     if not held:

@@ -19,7 +19,8 @@ NO_PLACE = -(2**62)
 class ChunkArrays(Protocol):
     """Parallel arrays, one row a chunk, in any order; `session` and `position` are -1 where there is none.
 
-    `dense` is the cosine to the query, NaN for a chunk that is not embedded yet.
+    `dense` is the cosine to the query, NaN for a chunk that is not embedded yet. `key`: it is a chunk of another memory
+    and speaks for this one; no memory has keys alone.
     """
 
     @property
@@ -32,6 +33,8 @@ class ChunkArrays(Protocol):
     def position(self) -> NDArray[np.int32]: ...
     @property
     def dense(self) -> NDArray[np.float32]: ...
+    @property
+    def key(self) -> NDArray[np.bool_]: ...
 
 
 @dataclass(frozen=True, slots=True)

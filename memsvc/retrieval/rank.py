@@ -24,13 +24,15 @@ _ON_TOPIC = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Shortlist:
-    """The best memories of the first stage, best first, with the chunk that speaks for each.
+    """The best memories of the first stage, best first, with the chunk of its own that speaks for each.
 
-    `dense` is the scale of the whole table's cosines, on which later cosines are put.
+    `best_key` is the chunk of another that speaks better for it still, -1 for none. `dense` is the scale of the whole
+    table's cosines, on which later cosines are put.
     """
 
     sheet: ScoreSheet
     best_chunk: Numbers
+    best_key: Numbers
     dense: Scale
 
 
@@ -38,9 +40,13 @@ def first_stage(chunks: ChunkArrays, lexical: LexicalScores, recipe: Recipe, *, 
     """Score every memory of the table by itself and in its window; keep the recipe's candidates, at least k."""
     table = MemoryTable.of(chunks)
     if not len(table.memory):
-        return Shortlist(ScoreSheet(table.memory), np.empty(0, np.int64), Scale(0.0, 0.0))
-    chunk_lexical = lexical.at(chunks.chunk)
-    dense, words = table.fold(chunks.dense), table.fold(chunk_lexical)
+        return Shortlist(ScoreSheet(table.memory), np.empty(0, np.int64), np.empty(0, np.int64), Scale(0.0, 0.0))
+    of_words, is_key = lexical.at(chunks.chunk), chunks.key
+    dense = table.fold(chunks.dense)
+    # A key counts by what it adds to its memory's own words, so the two are summed where vectors compete.
+    words = table.fold(np.where(is_key, np.float32(0), of_words)) + table.fold(
+        np.where(is_key, of_words, np.float32(0))
+    )
     around = neighbour_rows(table, len(recipe.window) - 1)
     dense_window, words_window = average(dense, around, recipe.window), average(words, around, recipe.window)
     scale, weights = Scale.of(dense), recipe.weights
@@ -53,10 +59,12 @@ def first_stage(chunks: ChunkArrays, lexical: LexicalScores, recipe: Recipe, *, 
         )
         .with_column("lexical_window", words_window, weights.lexical_window * lexical.share(words_window))
     )
-    of_chunk = weights.dense * scale.standardize(chunks.dense) + weights.lexical * lexical.share(chunk_lexical)
-    best_chunk = chunks.chunk[table.best_rows(of_chunk)]
+    of_chunk = weights.dense * scale.standardize(chunks.dense) + weights.lexical * lexical.share(of_words)
+    best = table.best_rows(of_chunk)
+    own = table.best_rows(np.where(is_key, np.float32(-np.inf), of_chunk))
+    best_key = np.where(is_key[best], chunks.chunk[best], -1)
     kept = sheet.ranking()[: max(recipe.candidates, k)]
-    return Shortlist(sheet.take(kept), best_chunk[kept], scale)
+    return Shortlist(sheet.take(kept), chunks.chunk[own][kept], best_key[kept], scale)
 
 
 def second_stage(

@@ -21,7 +21,7 @@ from memsvc.errors import BusyError, EncoderUnavailableError
 from memsvc.ids import MemoryId, SpaceId
 from memsvc.inference.batcher import EncoderBatcher
 from memsvc.retrieval.accesses import AccessLog
-from memsvc.retrieval.bm25 import LexicalScores, LexicalStats, score_terms
+from memsvc.retrieval.bm25 import LexicalScores, LexicalStats, Seen, restrict, score_terms
 from memsvc.retrieval.budget import pack
 from memsvc.retrieval.model import Evidence, Floats, ScoreSheet, StageScore
 from memsvc.retrieval.query import QueryReading, matched_terms, read_query
@@ -32,7 +32,8 @@ from memsvc.store.access import When
 from memsvc.store.database import Database, PipelinedSession
 from memsvc.store.keys import Caller
 from memsvc.store.memories import Record
-from memsvc.store.search import Beside, Candidate, Ground, Scope, ScoredChunks
+from memsvc.store.scope import Scope
+from memsvc.store.search import Beside, Candidate, Ground, ScoredChunks
 from memsvc.text.tokens import estimate_tokens
 
 STAGE_SECONDS = Histogram(
@@ -84,6 +85,14 @@ class RecallPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyFact:
+    """A fact that was extracted from a memory, and the query found it by."""
+
+    id: MemoryId
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
     """One result; characters [start, end) of its content are the chunk that speaks for it."""
 
@@ -94,6 +103,7 @@ class Hit:
     end: int
     tokens: int
     matched_terms: tuple[str, ...]
+    key: KeyFact | None = None
     reasons: tuple[StageScore, ...] = ()
     neighbours: tuple[Beside, ...] = ()
 
@@ -137,20 +147,21 @@ class Recaller:
         """The best memories for a plan. Without its encoder it answers by words alone, and says so."""
         recipe, watch = RECIPES[plan.recipe], _Stopwatch()
         query = read_query(plan.query, plan.asked_at.astimezone(plan.zone))
-        scope = _scope(plan)
+        scope = _scope(plan, recipe)
         encoding = asyncio.create_task(self._encode(plan.query, watch))
         try:
             for _ in range(LOOP_TURNS_TO_ENCODER):
                 await asyncio.sleep(0)
-            grounds, lexical = await self._find_ground(plan, scope, query, recipe)
+            async with self._database.pipeline(plan.caller.tenant_id) as session:
+                grounds = await search.find_ground(session, scope, plan.spaces, list(query.terms))
             vector = await encoding
         finally:
             encoding.cancel()
-        watch.lap("encode_and_lexical")
+        watch.lap("encode")
         spaces = [ground.space.id for ground in grounds]
         async with self._database.pipeline(plan.caller.tenant_id) as session:
-            chunks = await self._score(session, scope, grounds, lexical, vector, recipe)
-            watch.lap("dense")
+            chunks, lexical = await self._score(session, scope, grounds, query, vector, recipe)
+            watch.lap("score")
             shortlist = first_stage(chunks, lexical, recipe, k=plan.k)
             watch.lap("fuse")
             candidates = await _hydrate(session, scope, spaces, shortlist)
@@ -179,32 +190,30 @@ class Recaller:
             watch.notes.append(f"dense: left out, {error.detail[:1].lower()}{error.detail[1:]}")
             return None
 
-    async def _find_ground(
-        self, plan: RecallPlan, scope: Scope, query: QueryReading, recipe: Recipe
-    ) -> tuple[Sequence[Ground], LexicalScores]:
-        terms = list(query.terms)
-        async with self._database.pipeline(plan.caller.tenant_id) as session:
-            grounds = await search.find_ground(session, scope, plan.spaces, terms)
-        chunks = sum(ground.space.chunks for ground in grounds)
-        stats = LexicalStats(chunks, sum(ground.space.terms for ground in grounds) / max(chunks, 1))
-        postings = _join_postings([ground.postings for ground in grounds])
-        return grounds, score_terms(terms, postings, stats, recipe.bm25)
-
     async def _score(
         self,
         session: PipelinedSession,
         scope: Scope,
         grounds: Sequence[Ground],
-        lexical: LexicalScores,
+        query: QueryReading,
         vector: Floats | None,
         recipe: Recipe,
-    ) -> ScoredChunks:
-        """Chunks in scope of all spaces, as one table under the recall's own numbers."""
+    ) -> tuple[ScoredChunks, LexicalScores]:
+        """Chunks in scope of all spaces, as one table under the recall's own numbers, and their words' worth."""
+        terms = list(query.terms)
+        postings = _join_postings([ground.postings for ground in grounds])
+        # Through HNSW only some of the chunks are seen: words are then compared with all that the spaces hold.
+        overall, stats = None, None
+        if any(ground.in_scope is None for ground in grounds):
+            chunks = sum(ground.space.chunks for ground in grounds)
+            holding = {term: len(entries) for term, entries in postings.items()}
+            stats = LexicalStats(chunks, sum(ground.space.terms for ground in grounds) / max(chunks, 1), holding)
+            overall = score_terms(terms, postings, stats, recipe.bm25)
         tables = []
         for index, ground in enumerate(grounds):
             if ground.in_scope is None:
                 offset = index << NUMBER_BITS
-                named = [n - offset for n in lexical.best(recipe.lexical_chunks) if n >> NUMBER_BITS == index]
+                best = [] if overall is None else overall.best(recipe.lexical_chunks)
                 table = await search.score_nearest(
                     session,
                     scope,
@@ -212,13 +221,15 @@ class Recaller:
                     vector,
                     dimension=self._batcher.encoder.spec.dimension,
                     limit=recipe.nearest_chunks,
-                    lexical=named,
+                    lexical=[number - offset for number in best if number >> NUMBER_BITS == index],
                     reach=len(recipe.window) - 1,
                 )
             else:
                 table = await search.score_all(session, ground.space.id, ground.in_scope, vector)
             tables.append(table if index == 0 else _shift(table, index))
-        return tables[0] if len(tables) == 1 else _join_tables(tables)
+        joined = tables[0] if len(tables) == 1 else _join_tables(tables)
+        seen, of_seen = restrict(postings, Seen(joined.chunk, joined.memory, joined.length, joined.key))
+        return joined, score_terms(terms, seen, stats or of_seen, recipe.bm25)
 
 
 def _join_postings(postings: Sequence[Mapping[str, NDArray[Any]]]) -> Mapping[str, NDArray[Any]]:
@@ -233,11 +244,12 @@ def _join_postings(postings: Sequence[Mapping[str, NDArray[Any]]]) -> Mapping[st
     return {term: np.concatenate(parts) for term, parts in joined.items()}
 
 
-def _scope(plan: RecallPlan) -> Scope:
+def _scope(plan: RecallPlan, recipe: Recipe) -> Scope:
     return Scope(
         caller=plan.caller,
         when=plan.when,
         include_superseded=plan.include_superseded,
+        include_archived=recipe.archived,
         kinds=plan.kinds,
         roles=plan.roles,
         names=plan.names,
@@ -256,6 +268,8 @@ def _join_tables(tables: Sequence[ScoredChunks]) -> ScoredChunks:
         session=np.concatenate([empty.astype(np.int32), *(table.session for table in tables)]),
         position=np.concatenate([empty.astype(np.int32), *(table.position for table in tables)]),
         dense=np.concatenate([empty.astype(np.float32), *(table.dense for table in tables)]),
+        length=np.concatenate([empty.astype(np.int32), *(table.length for table in tables)]),
+        key=np.concatenate([empty.astype(bool), *(table.key for table in tables)]),
     )
 
 
@@ -275,10 +289,10 @@ async def _hydrate(
     """The shortlist's records by the recall's own memory number."""
     found: dict[int, Candidate] = {}
     for index, space in enumerate(spaces):
-        of_space = shortlist.best_chunk[shortlist.best_chunk >> NUMBER_BITS == index]
-        if len(of_space):
+        rows_of_space = shortlist.best_chunk >> NUMBER_BITS == index
+        if rows_of_space.any():
             offset = index << NUMBER_BITS
-            rows = await search.hydrate(session, scope, space, (of_space - offset).tolist())
+            rows = await search.hydrate(session, scope, space, (shortlist.best_chunk[rows_of_space] - offset).tolist())
             found |= {row.number + offset: row for row in rows}
     return found
 
@@ -289,6 +303,7 @@ class _Chosen:
 
     space: int
     candidate: Candidate
+    key: int
     score: float
     reasons: tuple[StageScore, ...]
 
@@ -312,12 +327,14 @@ def _rank(
     # Only a memory that is one chunk can be a copy of another; a long one says more than its best chunk.
     whole = [item if _is_whole(candidates[item.memory]) else replace(item, vectors=None) for item in evidence]
     rows = select(sheet, whole, recipe, k=plan.k).tolist()
+    best_key = dict(zip(shortlist.sheet.memory.tolist(), shortlist.best_key.tolist(), strict=True))
     kept = pack([estimate_tokens(evidence[row].content) for row in rows], plan.token_budget)
     total = sheet.total
     return [
         _Chosen(
             space=numbers[row] >> NUMBER_BITS,
             candidate=candidates[numbers[row]],
+            key=best_key[numbers[row]],
             score=float(total[row]),
             reasons=_reasons(sheet, row) if plan.explain else (),
         )
@@ -339,10 +356,16 @@ async def _load(
 ) -> list[Hit]:
     """The chosen memories as whole records; one that vanished since it was ranked is left out."""
     records: dict[MemoryId, Record] = {}
+    keys: dict[int, KeyFact] = {}
     for index, space in enumerate(spaces):
         ids = [item.candidate.id for item in chosen if item.space == index]
         if ids:
             records |= await search.find_records(session, scope, space, ids)
+        offset = index << NUMBER_BITS
+        chunks = [item.key - offset for item in chosen if item.space == index and item.key >= 0]
+        if chunks:
+            found = await search.find_keys(session, scope, space, chunks)
+            keys |= {chunk + offset: KeyFact(*fact) for chunk, fact in found.items()}
     there = [item for item in chosen if item.candidate.id in records]
     return [
         Hit(
@@ -353,6 +376,7 @@ async def _load(
             end=item.candidate.end,
             tokens=estimate_tokens(item.candidate.content),
             matched_terms=tuple(matched_terms(query, _passage(item.candidate))),
+            key=keys.get(item.key),
             reasons=item.reasons,
         )
         for rank, item in enumerate(there, start=1)

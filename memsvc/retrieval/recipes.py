@@ -33,7 +33,10 @@ class Weights:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """`candidates` memories leave the first stage. `window[d]` weighs a neighbour at distance d, 0 the turn itself."""
+    """`candidates` memories leave the first stage. `window[d]` weighs a neighbour at distance d, 0 the turn itself.
+
+    `archived`: it reaches what was archived too.
+    """
 
     name: str
     second_stage: bool
@@ -42,10 +45,12 @@ class Recipe:
     window: tuple[float, ...] = (1.0, 1.0, 0.5)
     bm25: Bm25 = _BM25
     diversity: Diversity = _DIVERSITY
+    archived: bool = False
     nearest_chunks: int = 400
     lexical_chunks: int = 400
 
 
 FAST = Recipe(name="fast", second_stage=False, candidates=0)
 BALANCED = Recipe(name="balanced", second_stage=True, candidates=100)
-RECIPES = MappingProxyType({recipe.name: recipe for recipe in (FAST, BALANCED)})
+DEEP = Recipe(name="deep", second_stage=True, candidates=200, archived=True)
+RECIPES = MappingProxyType({recipe.name: recipe for recipe in (FAST, BALANCED, DEEP)})

@@ -17,8 +17,8 @@ from memsvc.store import access
 from memsvc.store.access import When
 from memsvc.store.database import ReadSession, WriteSession
 from memsvc.store.keys import Caller
-from memsvc.store.memories import RECORD_COLUMNS, RECORD_JOINS, Record, to_record
-from memsvc.store.search import CURRENT_STATES
+from memsvc.store.memories import RECORD_COLUMNS, RECORD_JOINS, Record, read_records
+from memsvc.store.scope import CURRENT_STATES
 from memsvc.store.versions import RESTORED
 
 # Why a rollback leaves a memory as it is.
@@ -161,7 +161,7 @@ async def list_current(session: ReadSession, space_id: SpaceId, *, caller: Calle
         {**access.parameters(session, caller, when), "space": space_id, "states": list(CURRENT_STATES)},
         namedtuple_row,
     )
-    return [to_record(row) for row in rows]
+    return await read_records(session, rows)
 
 
 async def list_drift(session: ReadSession, space_id: SpaceId, at: int, *, caller: Caller, when: When) -> list[Drift]:

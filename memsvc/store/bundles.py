@@ -17,6 +17,7 @@ from memsvc.ids import SpaceId
 from memsvc.store import access
 from memsvc.store.access import When
 from memsvc.store.arrays import VECTOR_HEADER_BYTES
+from memsvc.store.contents import read_texts
 from memsvc.store.database import ReadSession
 from memsvc.store.keys import Caller
 
@@ -113,7 +114,7 @@ ROWS: Mapping[str, str] = {
     "FROM memories m JOIN memory_history p ON p.tenant_id = m.tenant_id AND p.id = m.id "
     f"WHERE {_MEMORIES} ORDER BY m.number, p.version",
     "contents": f"SELECT m.id AS memory, CASE WHEN m.version = 1 THEN 1 ELSE "
-    f"coalesce({_INTRODUCED.format('v.number')}, m.version) END AS version, v.content FROM memories m "
+    f"coalesce({_INTRODUCED.format('v.number')}, m.version) END AS version, v.content, v.number FROM memories m "
     "JOIN contents v ON v.tenant_id = m.tenant_id AND v.memory_id = m.id "
     f"WHERE {_MEMORIES} ORDER BY m.number, v.number",
     "chunks": f"SELECT m.id AS memory, CASE WHEN m.version = 1 THEN 1 ELSE "
@@ -159,6 +160,9 @@ async def use_utc(session: ReadSession) -> None:
 async def pages(session: ReadSession, export: Export, member: str) -> AsyncIterator[list[dict[str, Any]]]:
     """The rows of one of `ROWS`, a page at a time; a field that is null is left out, JSON stays as it is stored."""
     async for names, page in _stream(session, ROWS[member], _values(session, export), PAGE_ROWS):
+        if member == "contents":
+            yield await _contents(session, page)
+            continue
         yield [
             {
                 name: orjson.Fragment(value) if name in _JSON else value
@@ -167,6 +171,15 @@ async def pages(session: ReadSession, export: Export, member: str) -> AsyncItera
             }
             for row in page
         ]
+
+
+async def _contents(session: ReadSession, page: Sequence[tuple[Any, ...]]) -> list[dict[str, Any]]:
+    """Lines of contents.jsonl. What is packed is exported as what it says; it has no chunks."""
+    texts = await read_texts(session, [(memory, number) for memory, _, content, number in page if not content])
+    return [
+        {"memory": memory, "version": version, "content": texts.get((memory, number), content)}
+        for memory, version, content, number in page
+    ]
 
 
 async def vectors(session: ReadSession, export: Export, dimension: int) -> AsyncIterator[Vectors]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from psycopg.rows import tuple_row
 
 from memsvc.ids import MemoryId, SessionId, SpaceId
+from memsvc.store import packs
 from memsvc.store.branches import Original
 from memsvc.store.database import WriteSession
 from memsvc.store.memories import COLUMNS, CURRENT, PAST_STATE
@@ -151,6 +152,8 @@ async def insert_copies(
     }
     await session.run(_INSERT_MEMORIES, common)
     await session.run(_INSERT_CONTENTS, common)
+    pairs = [((one.original.id, one.original.content_number), (one.id, one.number)) for one in copies]
+    await packs.copy(session, target.id, pairs, now=operation.recorded_at)
     found, terms = (await session.fetch(_LIST_CHUNKS, common, tuple_row))[0]
     chunks = np.empty(0, np.int64) if found is None else np.asarray(found, np.int64)
     if len(chunks):

@@ -6,7 +6,7 @@ from memsvc.store import access
 from memsvc.store.access import When
 from memsvc.store.database import ReadSession
 from memsvc.store.keys import Caller
-from memsvc.store.memories import RECORD_COLUMNS, RECORD_JOINS, Record, as_known, to_record
+from memsvc.store.memories import RECORD_COLUMNS, RECORD_JOINS, Record, as_known, read_records
 
 _IS_CORE = "x.kind = 'core'"
 _SPACE = "(SELECT id FROM spaces WHERE tenant_id = %(tenant)s AND name = %(space)s)"
@@ -21,7 +21,7 @@ async def list_sections(session: ReadSession, space: str, *, caller: Caller, whe
         {**access.parameters(session, caller, when), "space": space},
         namedtuple_row,
     )
-    return [to_record(row) for row in rows]
+    return await read_records(session, rows)
 
 
 async def token_limit(session: ReadSession, space: str) -> int | None:

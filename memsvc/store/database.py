@@ -31,6 +31,7 @@ CONTENT_TABLES = (
     "memories",
     "memory_history",
     "contents",
+    "packs",
     "chunks",
     "postings",
     "sessions",
@@ -38,6 +39,8 @@ CONTENT_TABLES = (
     "receipts",
     "tensors",
     "tensor_prefixes",
+    "scratches",
+    "scratch_revisions",
 )
 RowT = TypeVar("RowT")
 

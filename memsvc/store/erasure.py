@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from psycopg.rows import tuple_row
 
 from memsvc.ids import ErasureId, MemoryId, OperationId, PrincipalId, SpaceId
-from memsvc.store import access
+from memsvc.store import access, packs
 from memsvc.store.access import When
 from memsvc.store.database import ReadSession, WriteSession
 from memsvc.store.keys import Caller
+from memsvc.store.spaces import shrink_space
 from memsvc.store.writes import POSTING
 
 
@@ -129,6 +130,7 @@ async def derived(session: ReadSession, ids: Collection[MemoryId]) -> list[Selec
 async def remove(session: WriteSession, space_id: SpaceId, ids: Sequence[MemoryId]) -> Removed:
     """Erase these memories of a locked space with all that was made of them in the store, and count it down."""
     common = {"tenant": session.tenant_id, "space": space_id, "ids": list(ids)}
+    await packs.erase(session, ids)
     postings = await _remove_postings(session, common)
     chunks = await session.fetch(
         "DELETE FROM chunks WHERE tenant_id = %(tenant)s AND memory_id = ANY (%(ids)s) RETURNING length",
@@ -167,9 +169,28 @@ async def remove(session: WriteSession, space_id: SpaceId, ids: Sequence[MemoryI
     return Removed(memories, versions + memories, len(chunks), postings, receipts, emptied)
 
 
+async def remove_chunks(session: WriteSession, space_id: SpaceId, ids: Sequence[MemoryId]) -> tuple[int, int]:
+    """Take these memories of a locked space out of both indexes, and count their chunks down; what they say stays.
+
+    Returns how many chunks went, and how many bytes their rows had.
+    """
+    common = {"tenant": session.tenant_id, "space": space_id, "ids": list(ids)}
+    await _remove_postings(session, common)
+    chunks = await session.fetch(
+        "DELETE FROM chunks c WHERE c.tenant_id = %(tenant)s AND c.memory_id = ANY (%(ids)s) "
+        "RETURNING c.length, pg_column_size(c.*)",
+        common,
+        tuple_row,
+    )
+    terms = sum(row[0] for row in chunks)
+    await shrink_space(session, space_id, memories=0, chunks=len(chunks), terms=terms)
+    return len(chunks), sum(row[1] for row in chunks)
+
+
 async def forget_past(session: WriteSession, space_id: SpaceId, memory_id: MemoryId) -> None:
     """Remove every content and version of a memory but the current one, which was made without what they held."""
     common = {"tenant": session.tenant_id, "space": space_id, "ids": [memory_id]}
+    await packs.erase(session, [memory_id], past=True)
     await _remove_postings(session, common, past=True)
     past = (
         "tenant_id = %(tenant)s AND memory_id = ANY (%(ids)s) AND {column} <> (SELECT m.content_number "

@@ -17,7 +17,7 @@ from memsvc.store import access
 from memsvc.store.access import When
 from memsvc.store.database import ReadSession
 from memsvc.store.keys import Caller
-from memsvc.store.search import CURRENT_STATES
+from memsvc.store.scope import CURRENT_STATES
 
 ChangeKind = Literal["added", "updated", "removed"]
 OPERATIONS_AT_ONCE = 50

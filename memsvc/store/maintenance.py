@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from memsvc.ids import MemoryId, SpaceId
 from memsvc.store.arrays import VectorArray
+from memsvc.store.curve import reinforce
 from memsvc.store.database import ReadSession, WriteSession
 from memsvc.store.writes import Vectors
 
@@ -95,17 +96,8 @@ async def mark_indexed(session: WriteSession, space_id: SpaceId) -> None:
 
 
 async def record_accesses(session: WriteSession, counts: Mapping[MemoryId, int], *, now: datetime) -> None:
-    """Add to the access statistics of these memories; rows are taken in one order, so two flushes cannot deadlock."""
-    ids = sorted(counts)
-    await session.execute(
-        text(
-            "UPDATE memories m SET access_count = m.access_count + new.count, last_accessed_at = :now "
-            "FROM (SELECT w.id, w.count FROM unnest(CAST(:ids AS uuid[]), CAST(:counts AS int[])) AS w(id, count) "
-            "JOIN memories l ON l.tenant_id = :tenant AND l.id = w.id ORDER BY l.id FOR UPDATE OF l) AS new "
-            "WHERE m.tenant_id = :tenant AND m.id = new.id"
-        ),
-        {"tenant": session.tenant_id, "now": now, "ids": ids, "counts": [counts[memory_id] for memory_id in ids]},
-    )
+    """Add to the access statistics of these memories, and strengthen those that nothing did in the last day."""
+    await reinforce(session, counts, "recalled", now=now)
 
 
 async def storage(session: ReadSession) -> tuple[int, int]:
@@ -114,7 +106,8 @@ async def storage(session: ReadSession) -> tuple[int, int]:
         await session.execute(
             text(
                 "SELECT (SELECT sum(pg_total_relation_size(c.oid)) FROM pg_class c WHERE c.relkind = 'r' "
-                "AND c.relname IN ('memories', 'memory_history', 'contents', 'chunks', 'postings'))::bigint AS bytes, "
+                "AND c.relname IN ('memories', 'memory_history', 'contents', 'packs', 'chunks', 'postings'))::bigint "
+                "AS bytes, "
                 "(SELECT coalesce(sum(memories), 0) FROM spaces WHERE tenant_id = :tenant)::bigint AS memories"
             ),
             {"tenant": session.tenant_id},

@@ -11,14 +11,15 @@ from memsvc.errors import NotFoundError
 from memsvc.ids import MemoryId, OperationId, SpaceId
 from memsvc.store import access, tables
 from memsvc.store.access import Right, When
-from memsvc.store.database import ReadSession, WriteSession
+from memsvc.store.contents import read_texts
+from memsvc.store.database import PipelinedSession, ReadSession, WriteSession
 from memsvc.store.keys import Caller
 from memsvc.store.spaces import Space
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A memory in one version, with the names its ids stand for."""
+    """A memory in one version, with the names its ids stand for. `packed`: its content is out of the hot tier."""
 
     id: MemoryId
     space_id: SpaceId
@@ -60,6 +61,7 @@ class Record:
     content_hash: str
     searchable: bool
     metadata: Mapping[str, Any]
+    packed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +77,11 @@ class ListFilter:
 
 
 RECORD_COLUMNS = """
-m.id, m.space_id, sp.name AS space, m.number, m.kind, m.payload_type, v.content, m.content_number, m.role, m.name,
-se.name AS session, m.session_number, m.position, m.origin, p.name AS actor, m.occurred_at, m.occurred_zone,
-m.valid_from, m.valid_from_precision, m.valid_to, m.valid_to_precision, m.superseded_by, m.recorded_at, m.updated_at,
-m.operation_id, m.state, m.version, m.importance, m.strength, m.trust, m.access_count, m.last_accessed_at,
-m.sensitivity, m.visibility, m.expires_at, m.retained_until, m.legal_hold,
+m.id, m.space_id, sp.name AS space, m.number, m.kind, m.payload_type, v.content, v.pack_id IS NOT NULL AS packed,
+m.content_number, m.role, m.name, se.name AS session, m.session_number, m.position, m.origin, p.name AS actor,
+m.occurred_at, m.occurred_zone, m.valid_from, m.valid_from_precision, m.valid_to, m.valid_to_precision,
+m.superseded_by, m.recorded_at, m.updated_at, m.operation_id, m.state, m.version, m.importance, m.strength, m.trust,
+m.access_count, m.last_accessed_at, m.sensitivity, m.visibility, m.expires_at, m.retained_until, m.legal_hold,
 encode(m.content_hash, 'hex') AS content_hash, m.searchable, m.metadata
 """
 RECORD_JOINS = """
@@ -148,7 +150,7 @@ async def get_records(
         {**access.parameters(session, caller, when), "ids": list(ids)},
         namedtuple_row,
     )
-    return {record.id: record for record in map(to_record, rows)}
+    return {record.id: record for record in await read_records(session, rows)}
 
 
 async def list_records(
@@ -187,7 +189,7 @@ async def list_records(
         },
         namedtuple_row,
     )
-    return [to_record(row) for row in rows]
+    return await read_records(session, rows)
 
 
 async def lock_records(
@@ -221,17 +223,28 @@ async def lock_record(
 async def lock_spaces(session: WriteSession, ids: set[SpaceId]) -> dict[SpaceId, Space]:
     """Lock these spaces, always in the same order, so that two writers of several cannot wait for each other."""
     rows = await session.fetch(
-        "SELECT id, name, next_memory, next_chunk, ann, followers, policies FROM spaces "
-        "WHERE tenant_id = %(tenant)s AND id = ANY (%(ids)s) ORDER BY id FOR UPDATE",
+        "SELECT id, name, next_memory, next_chunk, ann, followers, policies, next_operation, tended_operation, "
+        "tended_memory FROM spaces WHERE tenant_id = %(tenant)s AND id = ANY (%(ids)s) ORDER BY id FOR UPDATE",
         {"tenant": session.tenant_id, "ids": list(ids)},
         tuple_row,
     )
     return {row[0]: Space(*row) for row in rows}
 
 
-def to_record(row: Any) -> Record:
-    """A row of `RECORD_COLUMNS`."""
-    return Record(**{name: getattr(row, name) for name in Record.__slots__})
+async def read_records(session: ReadSession | PipelinedSession, rows: Sequence[Any]) -> list[Record]:
+    """Rows of `RECORD_COLUMNS` as records, in order, with packed contents; what was erased meanwhile is left out."""
+    packed = [(row.id, row.content_number) for row in rows if row.packed]
+    texts = await read_texts(session, packed)
+    return [
+        _to_record(row, texts[row.id, row.content_number] if row.packed else row.content)
+        for row in rows
+        if not row.packed or (row.id, row.content_number) in texts
+    ]
+
+
+def _to_record(row: Any, content: str) -> Record:
+    columns: dict[str, Any] = {name: getattr(row, name) for name in Record.__slots__}
+    return Record(**{**columns, "content": content})
 
 
 async def with_sources(session: ReadSession, memory_id: MemoryId) -> tuple[Record, list[Record]]:
@@ -243,5 +256,5 @@ async def with_sources(session: ReadSession, memory_id: MemoryId) -> tuple[Recor
         {"tenant": session.tenant_id, "id": memory_id},
         namedtuple_row,
     )
-    records = [to_record(row) for row in rows]
+    records = await read_records(session, rows)
     return next(one for one in records if one.id == memory_id), [one for one in records if one.id != memory_id]

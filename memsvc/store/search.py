@@ -1,48 +1,27 @@
 """The statements of recall. Every one filters by tenant, space, permission, state, validity and expiry itself.
 
 A memory is known to them by the number of its content: what was said before an edit is found, and only found, as of a
-time when it stood.
+time when it stood. A fact speaks for the memory that it was extracted from, as a further key of it, as long as that
+memory can be returned itself (fact-augmented key expansion, LongMemEval section 5.3); else it stands for itself.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 from pgvector import Vector
 from psycopg.rows import namedtuple_row, tuple_row
 
 from memsvc.ids import MemoryId, SpaceId
-from memsvc.store import access
-from memsvc.store.access import When
 from memsvc.store.arrays import read_vector
+from memsvc.store.contents import read_texts
 from memsvc.store.database import PipelinedSession
-from memsvc.store.keys import Caller
-from memsvc.store.memories import RECORD_COLUMNS, RECORD_JOINS, Record, as_known, to_record
+from memsvc.store.memories import RECORD_COLUMNS, RECORD_JOINS, Record, read_records
 from memsvc.store.postings import Postings, read_entries
+from memsvc.store.scope import Scope, by_id, conditions, relation
 from memsvc.store.writes import Vectors
-
-# What recall may return: neither archived, expired nor quarantined.
-CURRENT_STATES = ("generated", "activated", "merged", "frozen")
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """Whose memories may be returned, and which, whatever the space."""
-
-    caller: Caller
-    when: When
-    include_superseded: bool = False
-    kinds: Sequence[str] | None = None
-    roles: Sequence[str] | None = None
-    names: Sequence[str] | None = None
-    sessions: Sequence[str] | None = None
-    metadata: Mapping[str, Any] | None = None
-    occurred_from: datetime | None = None
-    occurred_to: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +37,16 @@ class SearchedSpace:
 
 @dataclass(frozen=True, slots=True)
 class MemoriesInScope:
-    """Parallel arrays, one row a memory that may be returned: its content's number, session (-1: none) and place."""
+    """Parallel arrays, one row a memory that may be returned: its content's number, session (-1: none) and place.
+
+    `source`: the content that it is a key of (-1: none). `listed`: 0 for one that may be returned as that key alone.
+    """
 
     memory: NDArray[np.int64]
     session: NDArray[np.int32]
     position: NDArray[np.int32]
+    source: NDArray[np.int64]
+    listed: NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +60,16 @@ class Ground:
 
 @dataclass(frozen=True, slots=True)
 class ScoredChunks:
-    """Parallel arrays, one row a chunk: its number, its content's, session (-1: none), place, cosine (NaN: none)."""
+    """Parallel arrays, one row a chunk: its number, the memory's that it speaks for, whose session (-1: none) and
+    place, its cosine (NaN: none), its terms, and whether it is a chunk of another memory, a key of this one."""
 
     chunk: NDArray[np.int64]
     memory: NDArray[np.int64]
     session: NDArray[np.int32]
     position: NDArray[np.int32]
     dense: NDArray[np.float32]
+    length: NDArray[np.int32]
+    key: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,59 +108,6 @@ _BY_NAME = "(SELECT id FROM spaces WHERE tenant_id = %(tenant)s AND name = %(nam
 _EXACT_BY_NAME = _BY_NAME.replace("name)s)", "name)s AND NOT ann)")
 
 
-def _conditions(scope: Scope, space: str = "%(space)s") -> tuple[str, dict[str, object]]:
-    """The WHERE clause over `memories m` in the space that an SQL expression names, and its parameters."""
-    holds = f"({access.HOLDS})"
-    clauses = [
-        "m.tenant_id = %(tenant)s",
-        f"m.space_id = {space}",
-        "m.state = ANY(%(states)s)",
-        f"({holds} OR m.superseded_by IS NOT NULL)" if scope.include_superseded else holds,
-        access.visible(space),
-    ]
-    optional: dict[str, tuple[str, object]] = {
-        "kinds": ("m.kind = ANY(%(kinds)s)", scope.kinds),
-        "roles": ("m.role = ANY(%(roles)s)", scope.roles),
-        "names": ("m.name = ANY(%(names)s)", scope.names),
-        "sessions": (
-            (
-                f"m.session_id IN (SELECT id FROM sessions WHERE tenant_id = %(tenant)s AND space_id = {space} "
-                "AND name = ANY(%(sessions)s))"
-            ),
-            scope.sessions,
-        ),
-        "metadata": (
-            "m.metadata @> %(metadata)s::jsonb",
-            None if scope.metadata is None else orjson.dumps(scope.metadata).decode(),
-        ),
-        "occurred_from": ("m.occurred_at >= %(occurred_from)s", scope.occurred_from),
-        "occurred_to": ("m.occurred_at <= %(occurred_to)s", scope.occurred_to),
-    }
-    parameters: dict[str, object] = {
-        "principal": scope.caller.principal_id,
-        "admin": scope.caller.admin,
-        "now": scope.when.now,
-        "holds_at": scope.when.holds_at,
-        "known_at": scope.when.known_at,
-        "states": list(CURRENT_STATES),
-    }
-    for name, (clause, value) in optional.items():
-        if value is not None:
-            clauses.append(clause)
-            parameters[name] = list(value) if isinstance(value, tuple) else value
-    return " AND ".join(clauses), parameters
-
-
-def _relation(scope: Scope, space: str) -> str:
-    """The memories of a space in the version that the scope asks for."""
-    return "memories" if scope.when.known_at is None else as_known(scope.when, f"x.space_id = {space}")
-
-
-def _by_id(scope: Scope, memory: str) -> str:
-    """The memory with this id, found by its primary key, in the version that the scope asks for."""
-    return as_known(scope.when, f"x.id = {memory}")
-
-
 _SPACES = "SELECT id, name, chunks, terms, ann FROM spaces WHERE tenant_id = %(tenant)s AND name = ANY(%(names)s)"
 _POSTINGS = f"""
 SELECT term, string_agg(entries, ''::bytea ORDER BY block) FROM postings
@@ -181,33 +115,40 @@ WHERE tenant_id = %(tenant)s AND space_id = {_BY_NAME} AND term = ANY(%(terms)s)
 """
 _SCOPE = """
 SELECT coalesce(array_agg(r.number), '{{}}'), coalesce(array_agg(r.session), '{{}}'),
-    coalesce(array_agg(r.position), '{{}}')
+    coalesce(array_agg(r.position), '{{}}'), coalesce(array_agg(r.source), '{{}}'),
+    coalesce(array_agg(r.listed), '{{}}')
 FROM (
     SELECT m.content_number AS number, coalesce(m.session_number, -1) AS session,
-        coalesce(m.position, -1) AS position
-    FROM {memories} m WHERE {where}
+        coalesce(m.position, -1) AS position, coalesce(m.key_of, -1) AS source, ({listed})::int AS listed
+    FROM {memories} m WHERE {usable}
 ) r
 """
 _COSINES = """
 SELECT coalesce(array_agg(r.number), '{}'), coalesce(array_agg(r.content_number), '{}'),
-    coalesce(array_agg(r.score), '{}')
+    coalesce(array_agg(r.score), '{}'), coalesce(array_agg(r.length), '{}')
 FROM (
-    SELECT number, content_number, coalesce((-(vec <#> %(query)s::vector))::real, 'NaN'::real) AS score
+    SELECT number, content_number, coalesce((-(vec <#> %(query)s::vector))::real, 'NaN'::real) AS score,
+        length::int AS length
     FROM chunks WHERE tenant_id = %(tenant)s AND space_id = %(space)s
 ) r
 """
 
-# The inner query is the one that HNSW serves: order and predicate match the index to the letter. Its neighbours in
-# the session, and the chunks that the lexical arm names, are scored beside them.
+# The inner query is the one that HNSW serves: order and predicate match the index to the letter. Beside what it finds
+# and the lexical arm names, their neighbours in the session are scored, and the keys of all of them.
 _APPROXIMATE = """
 WITH near AS MATERIALIZED (
     SELECT c.number, c.memory_id FROM chunks c JOIN {joined} m ON {on} AND m.content_number = c.content_number
-    WHERE c.tenant_id = %(tenant)s AND c.space_id = %(space)s AND c.ann AND c.dimension = {dimension} AND {where}
+    WHERE c.tenant_id = %(tenant)s AND c.space_id = %(space)s AND c.ann AND c.dimension = {dimension} AND {usable}
     ORDER BY c.vec::halfvec({dimension}) <#> %(query)s::halfvec({dimension}) LIMIT %(limit)s
-), seeds AS (
+), named AS (
     SELECT memory_id FROM near
     UNION SELECT memory_id FROM chunks
           WHERE tenant_id = %(tenant)s AND space_id = %(space)s AND number = ANY(%(lexical)s)
+), seeds AS (
+    SELECT memory_id FROM named
+    UNION SELECT s.source_id FROM named JOIN LATERAL (
+        SELECT source_id FROM facts WHERE tenant_id = %(tenant)s AND memory_id = named.memory_id OFFSET 0
+    ) s ON true
 ), wide AS (
     SELECT memory_id FROM seeds
     UNION SELECT beside.id FROM seeds
@@ -218,15 +159,22 @@ WITH near AS MATERIALIZED (
         SELECT id FROM memories WHERE tenant_id = %(tenant)s AND session_id = s.session_id
         AND position BETWEEN s.position - %(reach)s AND s.position + %(reach)s ORDER BY position OFFSET 0
     ) beside ON true
+), whole AS (
+    SELECT memory_id FROM wide
+    UNION SELECT k.memory_id FROM wide JOIN LATERAL (
+        SELECT memory_id FROM facts WHERE tenant_id = %(tenant)s AND source_id = wide.memory_id OFFSET 0
+    ) k ON true
 )
 SELECT coalesce(array_agg(r.number), '{{}}'), coalesce(array_agg(r.memory), '{{}}'),
     coalesce(array_agg(r.session), '{{}}'), coalesce(array_agg(r.position), '{{}}'),
-    coalesce(array_agg(r.score), '{{}}')
+    coalesce(array_agg(r.score), '{{}}'), coalesce(array_agg(r.length), '{{}}'),
+    coalesce(array_agg(r.source), '{{}}'), coalesce(array_agg(r.listed), '{{}}')
 FROM (
     SELECT c.number, m.content_number AS memory, coalesce(m.session_number, -1) AS session,
-        coalesce(m.position, -1) AS position, coalesce((-(c.vec <#> %(query)s::vector))::real, 'NaN'::real) AS score
-    FROM wide JOIN chunks c ON c.tenant_id = %(tenant)s AND c.memory_id = wide.memory_id
-    JOIN {joined} m ON {on} AND m.content_number = c.content_number WHERE {where}
+        coalesce(m.position, -1) AS position, coalesce((-(c.vec <#> %(query)s::vector))::real, 'NaN'::real) AS score,
+        c.length::int AS length, coalesce(m.key_of, -1) AS source, ({listed})::int AS listed
+    FROM whole JOIN chunks c ON c.tenant_id = %(tenant)s AND c.memory_id = whole.memory_id
+    JOIN {joined} m ON {on} AND m.content_number = c.content_number WHERE {usable}
 ) r
 """
 
@@ -242,25 +190,22 @@ async def find_ground(
     postings = [
         await session.send(_POSTINGS, {**tenant, "name": name, "terms": list(terms)}, tuple_row) for name in names
     ]
-    where, parameters = _conditions(scope, _EXACT_BY_NAME)
-    memories = _relation(scope, _EXACT_BY_NAME)
+    found = conditions(scope, _EXACT_BY_NAME)
+    statement = _SCOPE.format(memories=relation(scope, _EXACT_BY_NAME), usable=found.usable, listed=found.listed)
     in_scope = [
-        await session.send(
-            _SCOPE.format(memories=memories, where=where), {**parameters, **tenant, "name": name}, tuple_row
-        )
-        for name in names
+        await session.send(statement, {**found.parameters, **tenant, "name": name}, tuple_row) for name in names
     ]
     # Last: a space that moves to HNSW meanwhile is then seen to have moved, and its empty scope is not believed.
     spaces = await session.send(_SPACES, {**tenant, "names": list(names)}, tuple_row)
-    found = {row[1]: SearchedSpace(*row) for row in await spaces.fetchall()}
+    there = {row[1]: SearchedSpace(*row) for row in await spaces.fetchall()}
     return [
         Ground(
-            space=found[name],
+            space=there[name],
             postings={term: read_entries(entries) for term, entries in await of_space.fetchall()},
-            in_scope=None if found[name].ann else MemoriesInScope(*(await scoped.fetchall())[0]),
+            in_scope=None if there[name].ann else MemoriesInScope(*(await scoped.fetchall())[0]),
         )
         for name, of_space, scoped in zip(names, postings, in_scope, strict=True)
-        if name in found
+        if name in there
     ]
 
 
@@ -277,15 +222,52 @@ async def score_all(
         "space": space_id,
         "query": None if query is None else Vector(query),
     }
-    chunk, memory, dense = (await session.fetch(_COSINES, parameters, tuple_row))[0]
-    if not len(in_scope.memory):
-        return ScoredChunks(chunk[:0], memory[:0], in_scope.session, in_scope.position, dense[:0])
-    order = np.argsort(in_scope.memory)
-    found = np.minimum(np.searchsorted(in_scope.memory, memory, sorter=order), len(order) - 1)
-    row = order[found]
-    kept = in_scope.memory[row] == memory
-    row = row[kept]
-    return ScoredChunks(chunk[kept], memory[kept], in_scope.session[row], in_scope.position[row], dense[kept])
+    chunk, memory, dense, length = (await session.fetch(_COSINES, parameters, tuple_row))[0]
+    row = _find(in_scope.memory, memory)
+    there = row >= 0
+    row = row[there]
+    table = ScoredChunks(
+        chunk=chunk[there],
+        memory=memory[there],
+        session=in_scope.session[row],
+        position=in_scope.position[row],
+        dense=dense[there],
+        length=length[there],
+        key=np.zeros(len(row), bool),
+    )
+    return _speak(table, in_scope.source[row], in_scope.listed[row] > 0, in_scope)
+
+
+def _find(numbers: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.intp]:
+    """The index in `numbers` of each wanted one, -1 where there is none."""
+    if not len(numbers):
+        return np.full(len(wanted), -1, np.intp)
+    order = np.argsort(numbers)
+    found = order[np.minimum(np.searchsorted(numbers, wanted, sorter=order), len(order) - 1)]
+    return np.where(numbers[found] == wanted, found, -1)
+
+
+def _speak(
+    table: ScoredChunks, source: NDArray[np.int64], listed: NDArray[np.bool_], among: MemoriesInScope
+) -> ScoredChunks:
+    """Let the chunks of facts speak for their sources where `among` lists those; drop what then is not listed."""
+    if not (source >= 0).any():
+        kept = listed
+        speaks = np.full(len(source), -1, np.intp)
+    else:
+        speaks = np.where(source >= 0, _find(among.memory, source), -1)
+        speaks = np.where((speaks >= 0) & (among.listed[speaks] > 0), speaks, -1)
+        kept = listed | (speaks >= 0)
+    key = speaks >= 0
+    return ScoredChunks(
+        chunk=table.chunk[kept],
+        memory=np.where(key, among.memory[speaks] if len(among.memory) else 0, table.memory)[kept],
+        session=np.where(key, among.session[speaks] if len(among.session) else 0, table.session)[kept],
+        position=np.where(key, among.position[speaks] if len(among.position) else 0, table.position)[kept],
+        dense=table.dense[kept],
+        length=table.length[kept],
+        key=key[kept],
+    )
 
 
 async def score_nearest(
@@ -304,7 +286,7 @@ async def score_nearest(
     The scan is iterative (pgvector 0.8): it goes on until `limit` rows pass the filters, so that a narrow filter does
     not starve the arm.
     """
-    where, parameters = _conditions(scope)
+    found = conditions(scope)
     await session.set_local(
         {
             "hnsw.iterative_scan": "relaxed_order",
@@ -316,13 +298,14 @@ async def score_nearest(
     )
     rows = await session.fetch(
         _APPROXIMATE.format(
-            where=where,
+            usable=found.usable,
+            listed=found.listed,
             dimension=dimension,
-            joined="memories" if scope.when.known_at is None else f"LATERAL {_by_id(scope, 'c.memory_id')}",
+            joined="memories" if scope.when.known_at is None else f"LATERAL {by_id(scope, 'c.memory_id')}",
             on="m.tenant_id = c.tenant_id AND m.id = c.memory_id",
         ),
         {
-            **parameters,
+            **found.parameters,
             "tenant": session.tenant_id,
             "space": space_id,
             "query": None if query is None else Vector(query),
@@ -332,7 +315,9 @@ async def score_nearest(
         },
         tuple_row,
     )
-    return ScoredChunks(*rows[0])
+    chunk, memory, at_session, position, dense, length, source, listed = rows[0]
+    table = ScoredChunks(chunk, memory, at_session, position, dense, length, np.zeros(len(chunk), bool))
+    return _speak(table, source, listed > 0, MemoriesInScope(memory, at_session, position, source, listed))
 
 
 # Both statements go from what was chosen to its rows, by primary key. OFFSET 0 (in `as_known` too) keeps the planner
@@ -343,7 +328,18 @@ SELECT m.id, m.content_number, v.content, m.role, m.name, m.occurred_at, c.numbe
 FROM (
     SELECT * FROM chunks WHERE tenant_id = %(tenant)s AND space_id = %(space)s AND number = ANY(%(chunks)s) OFFSET 0
 ) c
-JOIN LATERAL {memory} m ON m.content_number = c.content_number AND {where}
+JOIN LATERAL {memory} m ON m.content_number = c.content_number AND {returned}
+JOIN LATERAL (
+    SELECT content FROM contents
+    WHERE tenant_id = %(tenant)s AND memory_id = m.id AND number = m.content_number OFFSET 0
+) v ON true
+"""
+_KEYS = """
+SELECT c.number, m.id, v.content
+FROM (
+    SELECT * FROM chunks WHERE tenant_id = %(tenant)s AND space_id = %(space)s AND number = ANY(%(chunks)s) OFFSET 0
+) c
+JOIN LATERAL {memory} m ON m.content_number = c.content_number AND {usable}
 JOIN LATERAL (
     SELECT content FROM contents
     WHERE tenant_id = %(tenant)s AND memory_id = m.id AND number = m.content_number OFFSET 0
@@ -351,17 +347,17 @@ JOIN LATERAL (
 """
 _RECORDS = f"""
 SELECT {RECORD_COLUMNS} FROM unnest(%(ids)s::uuid[]) AS wanted(id)
-JOIN LATERAL {{memory}} m ON {{where}}
+JOIN LATERAL {{memory}} m ON {{returned}}
 {RECORD_JOINS}
 """
 
 
 async def hydrate(session: PipelinedSession, scope: Scope, space_id: SpaceId, chunks: Sequence[int]) -> list[Candidate]:
     """The memories of these chunks, in no particular order; filtered again, since it returns content."""
-    where, parameters = _conditions(scope)
+    found = conditions(scope)
     rows = await session.fetch(
-        _CANDIDATES.format(where=where, memory=_by_id(scope, "c.memory_id")),
-        {**parameters, "tenant": session.tenant_id, "space": space_id, "chunks": list(chunks)},
+        _CANDIDATES.format(returned=found.returned, memory=by_id(scope, "c.memory_id")),
+        {**found.parameters, "tenant": session.tenant_id, "space": space_id, "chunks": list(chunks)},
         tuple_row,
     )
     return [
@@ -370,34 +366,46 @@ async def hydrate(session: PipelinedSession, scope: Scope, space_id: SpaceId, ch
     ]
 
 
+async def find_keys(
+    session: PipelinedSession, scope: Scope, space_id: SpaceId, chunks: Sequence[int]
+) -> dict[int, tuple[MemoryId, str]]:
+    """The facts whose chunks these are, by chunk: id and content."""
+    found = conditions(scope)
+    rows = await session.fetch(
+        _KEYS.format(usable=found.usable, memory=by_id(scope, "c.memory_id")),
+        {**found.parameters, "tenant": session.tenant_id, "space": space_id, "chunks": list(chunks)},
+        tuple_row,
+    )
+    return {number: (memory, content) for number, memory, content in rows}
+
+
 async def find_records(
     session: PipelinedSession, scope: Scope, space_id: SpaceId, ids: Sequence[MemoryId]
 ) -> dict[MemoryId, Record]:
     """The whole records of these memories, as far as they are in scope."""
-    where, parameters = _conditions(scope)
+    found = conditions(scope)
     rows = await session.fetch(
-        _RECORDS.format(where=where, memory=_by_id(scope, "wanted.id")),
-        {**parameters, "tenant": session.tenant_id, "space": space_id, "ids": list(ids)},
+        _RECORDS.format(returned=found.returned, memory=by_id(scope, "wanted.id")),
+        {**found.parameters, "tenant": session.tenant_id, "space": space_id, "ids": list(ids)},
         namedtuple_row,
     )
-    records = (to_record(row) for row in rows)
-    return {record.id: record for record in records}
+    return {record.id: record for record in await read_records(session, rows)}
 
 
 async def beside(
     session: PipelinedSession, scope: Scope, space_id: SpaceId, memories: Sequence[MemoryId], *, reach: int
 ) -> list[Beside]:
     """The turns up to `reach` places before and after each memory, as far as they are in scope."""
-    where, parameters = _conditions(scope)
+    found = conditions(scope)
     rows = await session.fetch(
-        "SELECT t.id AS of, m.id, m.position - t.position AS offset, m.role, m.name, v.content "
+        "SELECT m.content_number, t.id AS of, m.id, m.position - t.position AS offset, m.role, m.name, v.content "
         "FROM memories t JOIN memories b ON b.tenant_id = t.tenant_id AND b.session_id = t.session_id "
         "AND b.id <> t.id AND b.position BETWEEN t.position - %(reach)s AND t.position + %(reach)s "
-        f"JOIN LATERAL {_by_id(scope, 'b.id')} m ON true "
+        f"JOIN LATERAL {by_id(scope, 'b.id')} m ON true "
         "JOIN contents v ON v.tenant_id = m.tenant_id AND v.memory_id = m.id AND v.number = m.content_number "
-        f"WHERE t.tenant_id = %(tenant)s AND t.id = ANY(%(memories)s) AND {where} ORDER BY t.id, m.position",
+        f"WHERE t.tenant_id = %(tenant)s AND t.id = ANY(%(memories)s) AND {found.returned} ORDER BY t.id, m.position",
         {
-            **parameters,
+            **found.parameters,
             "tenant": session.tenant_id,
             "space": space_id,
             "memories": list(memories),
@@ -405,4 +413,6 @@ async def beside(
         },
         tuple_row,
     )
-    return [Beside(*row) for row in rows]
+    turns = [(number, Beside(*columns)) for number, *columns in rows]
+    texts = await read_texts(session, [(one.id, number) for number, one in turns if not one.content])
+    return [replace(one, content=texts.get((one.id, number), one.content)) for number, one in turns]

@@ -28,6 +28,14 @@ class Space:
     ann: bool
     followers: int
     policies: Mapping[str, Any]
+    next_operation: int = 1
+    tended_operation: int = 0
+    tended_memory: int = 0
+
+    @property
+    def tended(self) -> bool:
+        """Whether consolidation had read every operation when the space was locked."""
+        return self.tended_operation >= self.next_operation - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +70,8 @@ async def lock_space(session: WriteSession, caller: Caller, name: str, *, right:
     `ForbiddenError` when the caller may not do this in it.
     """
     select = (
-        "SELECT sp.id, sp.name, sp.next_memory, sp.next_chunk, sp.ann, sp.followers, sp.policies, "
-        f"{access.space_allows(right, 'sp.id')} FROM spaces sp "
+        "SELECT sp.id, sp.name, sp.next_memory, sp.next_chunk, sp.ann, sp.followers, sp.policies, sp.next_operation, "
+        f"sp.tended_operation, sp.tended_memory, {access.space_allows(right, 'sp.id')} FROM spaces sp "
         "WHERE sp.tenant_id = %(tenant)s AND sp.name = %(name)s FOR UPDATE OF sp"
     )
     keys = {
@@ -115,6 +123,15 @@ async def shrink_space(session: WriteSession, space_id: SpaceId, *, memories: in
             "WHERE tenant_id = :tenant AND id = :space"
         ),
         {"tenant": session.tenant_id, "space": space_id, "memories": memories, "chunks": chunks, "terms": terms},
+    )
+
+
+async def set_tended(session: WriteSession, space_id: SpaceId, operation: int, *, memory: int = 0) -> None:
+    """Consolidation has read up to that operation, and of the next one the memories up to that number."""
+    await session.run(
+        "UPDATE spaces SET tended_operation = %(operation)s, tended_memory = %(memory)s "
+        "WHERE tenant_id = %(tenant)s AND id = %(space)s",
+        {"tenant": session.tenant_id, "space": space_id, "operation": operation, "memory": memory},
     )
 
 

@@ -16,7 +16,7 @@ from memsvc.store.arrays import read_vector
 from memsvc.store.database import ReadSession, WriteSession
 from memsvc.store.feed import IMPORTED
 from memsvc.store.keys import Caller
-from memsvc.store.memories import RECORD_COLUMNS, RECORD_JOINS, Record, to_record
+from memsvc.store.memories import RECORD_COLUMNS, RECORD_JOINS, Record, read_records
 from memsvc.store.versions import Operation
 
 COPY = "subscription"
@@ -274,7 +274,7 @@ async def matching(session: ReadSession, ids: Collection[MemoryId], conditions: 
 
 async def find_copies(session: ReadSession, space_id: SpaceId, sources: Collection[MemoryId]) -> dict[MemoryId, Copy]:
     """What the space has of these memories, by the source's id."""
-    rows = await session.fetch(
+    rows: list[Any] = await session.fetch(
         f"SELECT l.source_id, o.kind AS operation, {RECORD_COLUMNS} FROM lineage l "
         f"JOIN memories m ON m.tenant_id = l.tenant_id AND m.id = l.derived_id {RECORD_JOINS} "
         "JOIN operations o ON o.tenant_id = m.tenant_id AND o.id = m.operation_id "
@@ -283,11 +283,8 @@ async def find_copies(session: ReadSession, space_id: SpaceId, sources: Collecti
         {"tenant": session.tenant_id, "ids": list(sources), "space": space_id, "copy": COPY},
         namedtuple_row,
     )
-    return dict(map(_to_copy, rows))
-
-
-def _to_copy(row: Any) -> tuple[MemoryId, Copy]:
-    return row.source_id, Copy(to_record(row), row.operation)
+    copies = {record.id: record for record in await read_records(session, rows)}
+    return {row.source_id: Copy(copies[row.id], row.operation) for row in rows if row.id in copies}
 
 
 async def erased(session: ReadSession, ids: Collection[MemoryId]) -> set[MemoryId]:

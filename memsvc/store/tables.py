@@ -204,6 +204,7 @@ def _record_columns() -> list[Column[object]]:
         moment("retained_until"),
         Column("legal_hold", Boolean, nullable=False, server_default="false"),
         Column("content_number", BigInteger, nullable=False, comment="which of its contents"),
+        Column("key_of", BigInteger, comment="the content of another memory that it is a further key of"),
         Column("content_hash", LargeBinary, nullable=False),
         Column("fingerprint", LargeBinary, nullable=False, comment="what makes an exact duplicate"),
         Column("searchable", Boolean, nullable=False, comment="all its chunks are embedded"),
@@ -274,7 +275,6 @@ chunks = Table(
     Column(
         "content_number", BigInteger, nullable=False, comment="of the content it is cut from; scoring needs no join"
     ),
-    Column("key_of", BigInteger, comment="the content that it is a further key of: it speaks for that in recall"),
     Column("ordinal", Integer, nullable=False),
     Column("start_char", Integer, nullable=False),
     Column("end_char", Integer, nullable=False),

@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Date,
@@ -31,6 +32,7 @@ facts = Table(
     Column("subject", Text, nullable=False, comment="whom or what it is about, folded"),
     Column("attribute", Text, nullable=False, comment="what of the subject it tells, folded; empty: not known"),
     Column("value", Text, nullable=False),
+    Column("negated", Boolean, nullable=False),
     Column("confidence", Double, nullable=False),
     Column("extractor", Text, nullable=False, comment="what made it, with its version"),
     PrimaryKeyConstraint("tenant_id", "memory_id"),

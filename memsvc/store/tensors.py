@@ -11,7 +11,7 @@ from memsvc.store import access
 from memsvc.store.access import When
 from memsvc.store.database import ReadSession, WriteSession
 from memsvc.store.keys import Caller
-from memsvc.store.search import CURRENT_STATES
+from memsvc.store.scope import CURRENT_STATES
 from memsvc.store.versions import Operation, revise
 
 
@@ -281,7 +281,7 @@ async def find_candidates(session: ReadSession, wanted: Wanted, *, caller: Calle
         f"AND m.payload_type = 'activation' AND {_REUSABLE}"
     )
     rows = await session.fetch(
-        f"SELECT c.id, c.tokens FROM (SELECT m.id, m.access_count, m.recorded_at, {_TOKENS} AS tokens FROM memories m "
+        f"SELECT c.id, c.tokens FROM (SELECT m.id, m.access_count, m.recorded_at, {TOKENS} AS tokens FROM memories m "
         "JOIN contents v ON v.tenant_id = m.tenant_id AND v.memory_id = m.id AND v.number = m.content_number "
         "WHERE m.tenant_id = %(tenant)s AND m.space_id = ANY (%(spaces)s) "
         "AND m.payload_type = 'plaintext' AND m.access_count >= %(accesses)s AND m.updated_at <= %(since)s "
@@ -305,7 +305,7 @@ async def find_candidates(session: ReadSession, wanted: Wanted, *, caller: Calle
 
 # `text.tokens.estimate_tokens`, in SQL, so that the limit counts what passes it.
 _ASCII = r"char_length(regexp_replace(v.content, '[^\x01-\x7f]', '', 'g'))"
-_TOKENS = f"(ceil({_ASCII} / 4.0)::int + char_length(v.content) - {_ASCII})"
+TOKENS = f"(ceil({_ASCII} / 4.0)::int + char_length(v.content) - {_ASCII})"
 
 
 def _parameters(session: ReadSession, caller: Caller, when: When) -> dict[str, object]:

@@ -13,7 +13,7 @@ from memsvc.store import access
 from memsvc.store.access import When
 from memsvc.store.database import ReadSession, WriteSession
 from memsvc.store.keys import Caller
-from memsvc.store.memories import COLUMNS, RECORD_COLUMNS, RECORD_JOINS, Record, to_record
+from memsvc.store.memories import COLUMNS, RECORD_COLUMNS, RECORD_JOINS, Record, read_records
 from memsvc.store.spaces import Space
 from memsvc.store.writes import ChunkedContent, insert_chunks
 
@@ -155,7 +155,7 @@ async def insert_content(
 
 async def list_versions(session: ReadSession, memory_id: MemoryId, *, caller: Caller, when: When) -> list[Version]:
     """Every version of a memory that the caller may see, oldest first."""
-    rows = await session.fetch(
+    rows: list[Any] = await session.fetch(
         f"SELECT {RECORD_COLUMNS}, m.known_to, o.kind AS operation, a.name AS operation_actor, o.reason FROM ("
         f"SELECT {', '.join(COLUMNS)}, NULL::timestamptz AS known_to FROM memories "
         "WHERE tenant_id = %(tenant)s AND id = %(id)s "
@@ -168,11 +168,12 @@ async def list_versions(session: ReadSession, memory_id: MemoryId, *, caller: Ca
         {**access.parameters(session, caller, when), "id": memory_id},
         namedtuple_row,
     )
-    return [_to_version(row) for row in rows]
-
-
-def _to_version(row: Any) -> Version:
-    return Version(to_record(row), row.known_to, row.operation, row.operation_actor, row.reason)
+    records = {record.version: record for record in await read_records(session, rows)}
+    return [
+        Version(records[row.version], row.known_to, row.operation, row.operation_actor, row.reason)
+        for row in rows
+        if row.version in records
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,3 +253,22 @@ async def insert_operation(
         tuple_row,
     )
     return Operation(operation_id, space_id, rows[0][0], now)
+
+
+async def read_details(session: ReadSession, operation: Operation) -> Mapping[str, Any]:
+    """What an operation says it did."""
+    rows = await session.fetch(
+        "SELECT details FROM operations WHERE tenant_id = %(tenant)s AND id = %(id)s",
+        {"tenant": session.tenant_id, "id": operation.id},
+        tuple_row,
+    )
+    found: Mapping[str, Any] = rows[0][0]
+    return found
+
+
+async def note_details(session: WriteSession, operation: Operation, details: Mapping[str, object]) -> None:
+    """Add to what an operation of this transaction says it did: counts and ids, never content."""
+    await session.run(
+        "UPDATE operations SET details = details || %(details)s::jsonb WHERE tenant_id = %(tenant)s AND id = %(id)s",
+        {"tenant": session.tenant_id, "id": operation.id, "details": orjson.dumps(details).decode()},
+    )

@@ -77,6 +77,8 @@ class NewMemory:
     origin: str = "user_input"
     state: str = "generated"
     trust: float = 0.5
+    key_of: int | None = None
+    superseded_by: MemoryId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,18 +145,20 @@ _INSERT_MEMORIES = """
 INSERT INTO memories (tenant_id, id, space_id, number, content_number, kind, payload_type, role, name, session_id,
     session_number, position, origin, principal_id, occurred_at, occurred_zone, valid_from, valid_from_precision,
     valid_to, valid_to_precision, recorded_at, updated_at, operation_id, state, importance, trust, sensitivity,
-    visibility, expires_at, retained_until, content_hash, fingerprint, searchable, metadata)
+    visibility, expires_at, retained_until, content_hash, fingerprint, searchable, metadata, key_of,
+    superseded_by)
 SELECT %(tenant)s, r.id, %(space)s, r.number, r.number, r.kind, r.payload_type, r.role, r.name, r.session_id,
     r.session_number, r.position, r.origin, %(principal)s, r.occurred_at, r.occurred_zone, r.valid_from,
     r.valid_from_precision, r.valid_to, r.valid_to_precision, %(now)s, %(now)s, %(operation)s, r.state, r.importance,
     r.trust, r.sensitivity, r.visibility, r.expires_at, r.retained_until, decode(r.content_hash, 'hex'),
-    decode(r.fingerprint, 'hex'), r.searchable, r.metadata
+    decode(r.fingerprint, 'hex'), r.searchable, r.metadata, r.key_of,
+    r.superseded_by
 FROM jsonb_to_recordset(%(rows)s::jsonb) AS r(id uuid, number bigint, kind text, payload_type text, role text,
     name text, session_id uuid, session_number int, position int, origin text, occurred_at timestamptz,
     occurred_zone text, valid_from timestamptz, valid_from_precision text, valid_to timestamptz,
     valid_to_precision text, state text, importance float8, trust float8, sensitivity text, visibility text,
     expires_at timestamptz, retained_until timestamptz, content_hash text, fingerprint text, searchable bool,
-    metadata jsonb)
+    metadata jsonb, key_of bigint, superseded_by uuid)
 """
 
 _INSERT_CONTENTS = """
@@ -333,4 +337,6 @@ def _memory_row(memory: NewMemory) -> dict[str, object]:
         "fingerprint": memory.fingerprint.hex(),
         "searchable": memory.vectors is not None,
         "metadata": memory.metadata,
+        "key_of": memory.key_of,
+        "superseded_by": memory.superseded_by,
     }

@@ -7,6 +7,7 @@ from typing import Literal
 from memsvc.ids import MemoryId, OperationId, SpaceId
 from memsvc.ingest.write import Ingest
 from memsvc.store.keys import Caller
+from memsvc.upkeep.thinking import Thinking
 
 Action = Literal[
     "learn",
@@ -25,9 +26,10 @@ Action = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Upkeep:
-    """The parts that every run needs."""
+    """The parts that every run needs. `llm` is None where no language model is configured."""
 
     ingest: Ingest
+    llm: Thinking | None = None
 
 
 @dataclass(frozen=True, slots=True)

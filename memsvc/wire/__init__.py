@@ -1,10 +1,10 @@
 """Request and response models: what travels over HTTP. The SDK and the API share these classes."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, model_validator
 
 Kind = Literal["turn", "fact", "summary", "preference", "procedure", "concept", "core", "document"]
 TextKind = Literal["fact", "summary", "preference", "procedure", "concept", "document"]
@@ -152,6 +152,7 @@ class Memory(Model):
     content_hash: str = Field(description="SHA-256 of the content, hex.")
     searchable: bool
     metadata: Metadata
+    packed: bool = Field(False, description="Out of the hot tier: read as ever, found by no search.")
 
 
 class MemoryPage(Model):
@@ -184,6 +185,70 @@ class KindRetention(Model):
     ttl_days: float = Field(gt=0, le=36_500)
 
 
+class Fading(Model):
+    """When what nobody uses goes, by its retention (docs/forgetting.md)."""
+
+    archive_below: float = Field(0.3, gt=0, lt=1, description="Out of recall; a deep recall still finds it.")
+    forget_below: float = Field(0.05, gt=0, lt=1, description="Its content is packed away.")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.forget_below > self.archive_below:
+            raise ValueError("`forget_below` is above `archive_below`: a memory is archived before it is packed away")
+        return self
+
+
+class Capacity(Model):
+    """The most that stays in recall, in any of these units; what is worth the least goes first."""
+
+    memories: int | None = Field(None, ge=0)
+    bytes: int | None = Field(None, ge=0, description="Of contents, in UTF-8.")
+    tokens: int | None = Field(None, ge=0, description="About four characters each.")
+
+    @model_validator(mode="after")
+    def _of_something(self) -> Self:
+        if self.memories is self.bytes is self.tokens is None:
+            raise ValueError("names no unit: set `memories`, `bytes` or `tokens`")
+        return self
+
+
+class KindForgetting(Model):
+    """How one kind is forgotten: it follows this `after` and not the space's, also when it has none."""
+
+    after: Fading | None = None
+    budget: Capacity | None = None
+
+
+class Keeping(Model):
+    """What is never forgotten, beside pinned, core, frozen and held memories and open conflicts."""
+
+    importance: float = Field(0.9, ge=0, le=1, description="Memories of this importance or more.")
+    kinds: list[Kind] = Field(default_factory=list)
+    facts: bool = Field(True, description="Of each current fact, itself or one of its sources.")
+
+
+class ForgetPolicy(Model):
+    """What a space forgets: `{"after": {}}` stands for the default thresholds."""
+
+    after: Fading | None = Field(None, description="Unset: nothing goes because of its age.")
+    budget: Capacity | None = Field(None, description="Of all kinds together.")
+    kinds: dict[Kind, KindForgetting] = Field(default_factory=dict)
+    keep: Keeping = Field(default_factory=Keeping)
+    pack_after_days: float | None = Field(
+        None,
+        ge=0,
+        le=36_500,
+        description="Pack away what was archived, and unused, for so long, whatever its retention.",
+    )
+
+    @model_validator(mode="after")
+    def _forgets_something(self) -> Self:
+        fades = self.after or self.budget or any(one.after or one.budget for one in self.kinds.values())
+        if not fades and self.pack_after_days is None:
+            raise ValueError("forgets nothing: set `after`, `budget` or `pack_after_days`, or leave `forget` out")
+        return self
+
+
 class Policies(Model):
     """What holds for a whole space."""
 
@@ -196,6 +261,7 @@ class Policies(Model):
         None, gt=0, le=36_500, description="Archive activations that were not used for so long; unset: never."
     )
     core_tokens: int = Field(1000, ge=50, le=20_000, description="Most tokens of the space's core memory.")
+    forget: ForgetPolicy | None = Field(None, description="What leaves recall by itself; unset: nothing ever does.")
 
 
 class SpacePolicies(Model):
@@ -258,7 +324,7 @@ class RecallRequest(Model):
     include_superseded: bool = Field(False, description="Also what a later memory has superseded.")
     now: datetime | None = Field(None, description="The asker's clock, for `yesterday` and recency.")
     timezone: str = Field("UTC", description="The asker's IANA zone.")
-    recipe: Literal["fast", "balanced"] = "balanced"
+    recipe: Literal["fast", "balanced", "deep"] = "balanced"
     token_budget: int | None = Field(None, ge=1, le=1_000_000, description="Most tokens of content in total.")
     explain: bool = Field(False, description="Add scores per stage, reasons and neighbours.")
 
@@ -281,6 +347,13 @@ class Neighbour(Model):
     content: str
 
 
+class KeyFact(Model):
+    """A fact that was drawn from a memory: a memory itself, with its time and names made plain."""
+
+    id: UUID
+    content: str
+
+
 class RecallResult(Model):
     """One memory, why it is here and where it came from."""
 
@@ -291,6 +364,7 @@ class RecallResult(Model):
     snippet_end: int
     tokens: int
     matched_terms: list[str]
+    key: KeyFact | None = Field(None, description="The fact drawn from the memory that the query found it by, if one.")
     reasons: list[StageReason] = Field(default_factory=list)
     neighbours: list[Neighbour] = Field(default_factory=list)
 

@@ -29,6 +29,7 @@ class ErasePlan(Model):
     named: int = Field(description="Memories that the request names.")
     derived: int = Field(description="Memories that derive from those and go with them.")
     rebuilt: int = Field(description="Memories that are made again from the sources that remain.")
+    scratches: int = Field(0, description="Scratch states of sessions that go along.")
     held: list[UUID] = Field(description="Under legal hold: while there are any, nothing can be erased.")
     named_ids: list[UUID]
     derived_ids: list[UUID]

@@ -1,7 +1,5 @@
 """A job that is run again while another of its kind waits gives way to it, and its space is not held up."""
 
-from datetime import UTC, datetime
-
 import pytest
 from sqlalchemy import Connection, text
 
@@ -21,6 +19,12 @@ async def enqueue_embed(service: Service) -> None:
         await enqueue(service.services.ingest.queue, session, "embed", space_id)
 
 
+async def run_again(service: Service, job: int) -> None:
+    manager = service.services.ingest.queue.job_manager
+    (found,) = await manager.list_jobs_async(id=job)
+    await manager.retry_job(found)
+
+
 @pytest.fixture
 async def running(service: Service, owner: Connection) -> int:
     """A job that a worker runs, which may be dead."""
@@ -34,14 +38,14 @@ async def running(service: Service, owner: Connection) -> int:
 
 
 async def test_a_job_is_run_again(service: Service, owner: Connection, running: int) -> None:
-    await service.services.ingest.queue.job_manager.retry_job_by_id_async(running, datetime.now(UTC))
+    await run_again(service, running)
     tenant = {"tenant": str(service.caller.tenant_id)}
     assert owner.execute(JOBS, tenant).all() == [(running, "todo", 1)]
 
 
 async def test_a_job_gives_way_to_one_that_waits(service: Service, owner: Connection, running: int) -> None:
     await enqueue_embed(service)
-    await service.services.ingest.queue.job_manager.retry_job_by_id_async(running, datetime.now(UTC))
+    await run_again(service, running)
     tenant = {"tenant": str(service.caller.tenant_id)}
     (waiting,) = owner.execute(JOBS, tenant).all()
     assert waiting.id != running

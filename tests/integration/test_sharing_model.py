@@ -18,7 +18,8 @@ from memsvc.store.feed import Cursor, read_changes
 from memsvc.store.history import list_operations
 from memsvc.store.keys import Caller
 from memsvc.store.memories import ListFilter
-from memsvc.store.search import Scope, find_ground
+from memsvc.store.scope import Scope
+from memsvc.store.search import find_ground
 from tests.integration.conftest import NOW, Service, open_service
 
 PEOPLE = ("ana", "ben", "cleo")

@@ -18,13 +18,15 @@ class Chunks:
     session: np.ndarray
     position: np.ndarray
     dense: np.ndarray
+    key: np.ndarray
 
 
-def chunks(*rows: tuple[int, int, int, int, float]) -> Chunks:
-    """Rows are (chunk, memory, session, position, cosine)."""
+def chunks(*rows: tuple[int, int, int, int, float], keys: Sequence[int] = ()) -> Chunks:
+    """Rows are (chunk, memory, session, position, cosine); `keys` are the chunks that only speak for their memory."""
     columns = list(zip(*rows, strict=True)) if rows else [()] * 5
     types = (np.int64, np.int64, np.int32, np.int32, np.float32)
-    return Chunks(*(np.array(column, dtype) for column, dtype in zip(columns, types, strict=True)))
+    arrays = [np.array(column, dtype) for column, dtype in zip(columns, types, strict=True)]
+    return Chunks(*arrays, np.isin(arrays[0], keys))
 
 
 def evidence(

@@ -11,6 +11,7 @@ from memsvc.ids import OperationId, PrincipalId, SessionId, SpaceId
 from memsvc.ingest.operations import record
 from memsvc.ingest.units import cut_all
 from memsvc.ingest.write import Ingest
+from memsvc.lifecycle import packing
 from memsvc.lifecycle.bundle.archive import PIECE_BYTES, ArchiveReader, blob_name
 from memsvc.lifecycle.bundle.numbering import difference, number, tensor
 from memsvc.lifecycle.bundle.rows import (
@@ -214,6 +215,7 @@ class _Load:
         chunks, terms = await insert_many(session, counted, batch.chunked, self.ingest.encoder_id)
         if batch.past:
             await bundle_writes.insert_versions(session, counted, batch.past, past=True)
+        await packing.pack_bare(session, space.id, batch.packed, now=self.order.now)
         await bundle_writes.advance(
             session,
             counted,

@@ -6,20 +6,24 @@ from dataclasses import dataclass, field
 from memsvc.ids import MemoryId, PrincipalId, SessionId, SpaceId
 from memsvc.lifecycle.bundle.rows import Content, Draft
 from memsvc.store.bundle_writes import ImportedContent, ImportedVersion, Present
+from memsvc.store.scope import CURRENT_STATES
 from memsvc.store.tensors import ModelKey, NewTensor
 from memsvc.store.writes import ChunkedContent
+from memsvc.text.packing import Key
 from memsvc.text.prefixes import BLOCK, chain, seed
 from memsvc.wire.bundle import TensorRow
 
 
 @dataclass(slots=True)
 class Batch:
-    """Rows of memories, ready to insert; `numbers` is how many numbers of the space they take."""
+    """Rows of memories, ready to insert; `numbers` is how many numbers of the space they take, `packed` what is to be
+    packed, as it was where the bundle comes from."""
 
     current: list[ImportedVersion] = field(default_factory=list)
     past: list[ImportedVersion] = field(default_factory=list)
     contents: list[ImportedContent] = field(default_factory=list)
     chunked: list[ChunkedContent] = field(default_factory=list)
+    packed: list[Key] = field(default_factory=list)
     numbers: int = 0
 
 
@@ -39,6 +43,7 @@ def number(
             batch.contents.append(ImportedContent(memory, placed[version], content.text))
             batch.chunked.append(ChunkedContent(memory, placed[version], content.chunks, content.vectors))
         row = draft.line.row
+        batch.packed += [(memory, placed[version]) for version in _packed(draft)]
         batch.current.append(
             _version(
                 draft.line.text,
@@ -53,6 +58,15 @@ def number(
         for line in draft.history:
             batch.past.append(_version(line.text, line.row["content"], start, placed, draft.contents))
     return batch
+
+
+def _packed(draft: Draft) -> list[int]:
+    """The contents, by version, that have no chunks and need none: recall does not return the memory for them."""
+    row = draft.line.row
+    needed = row["content"] if row["state"] in CURRENT_STATES and row.get("superseded_by") is None else None
+    if row["payload_type"] != "plaintext":
+        return []
+    return [version for version, content in draft.contents.items() if not content.chunks and version != needed]
 
 
 def _version(

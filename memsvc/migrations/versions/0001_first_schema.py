@@ -558,6 +558,12 @@ def create_tables() -> None:
         sa.Column("retained_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("legal_hold", sa.Boolean(), server_default="false", nullable=False),
         sa.Column("content_number", sa.BigInteger(), nullable=False, comment="which of its contents"),
+        sa.Column(
+            "key_of",
+            sa.BigInteger(),
+            nullable=True,
+            comment="the content of another memory that it is a further key of",
+        ),
         sa.Column("content_hash", sa.LargeBinary(), nullable=False),
         sa.Column("fingerprint", sa.LargeBinary(), nullable=False, comment="what makes an exact duplicate"),
         sa.Column("searchable", sa.Boolean(), nullable=False, comment="all its chunks are embedded"),
@@ -683,12 +689,6 @@ def create_tables() -> None:
             nullable=False,
             comment="of the content it is cut from; scoring needs no join",
         ),
-        sa.Column(
-            "key_of",
-            sa.BigInteger(),
-            nullable=True,
-            comment="the content that it is a further key of: it speaks for that in recall",
-        ),
         sa.Column("ordinal", sa.Integer(), nullable=False),
         sa.Column("start_char", sa.Integer(), nullable=False),
         sa.Column("end_char", sa.Integer(), nullable=False),
@@ -775,6 +775,7 @@ def create_tables() -> None:
             "attribute", sa.Text(), nullable=False, comment="what of the subject it tells, folded; empty: not known"
         ),
         sa.Column("value", sa.Text(), nullable=False),
+        sa.Column("negated", sa.Boolean(), nullable=False),
         sa.Column("confidence", sa.Double(), nullable=False),
         sa.Column("extractor", sa.Text(), nullable=False, comment="what made it, with its version"),
         sa.ForeignKeyConstraint(
@@ -920,6 +921,12 @@ def create_tables() -> None:
         sa.Column("retained_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("legal_hold", sa.Boolean(), server_default="false", nullable=False),
         sa.Column("content_number", sa.BigInteger(), nullable=False, comment="which of its contents"),
+        sa.Column(
+            "key_of",
+            sa.BigInteger(),
+            nullable=True,
+            comment="the content of another memory that it is a further key of",
+        ),
         sa.Column("content_hash", sa.LargeBinary(), nullable=False),
         sa.Column("fingerprint", sa.LargeBinary(), nullable=False, comment="what makes an exact duplicate"),
         sa.Column("searchable", sa.Boolean(), nullable=False, comment="all its chunks are embedded"),

@@ -1,0 +1,125 @@
+"""Part `undo`: what recall answers before each operation, and after taking it back again."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+from evals import runner, suites
+from evals.corpus import Conversation
+from evals.runner import Plan
+from evals.workers_service import Target, Work
+
+K = 50
+QUESTIONS = 60
+_RUN_LIMIT = 200
+_FORGOTTEN = 0.4
+
+Figures = dict[str, float | int | str | None]
+Say = Callable[[str], object]
+# Of each question the ids of the results in their order, with their scores.
+Answers = tuple[tuple[tuple[UUID, float], ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """An operation, and what recall had answered before it."""
+
+    name: str
+    operation: UUID
+    before: Answers
+
+
+def measure(target: Target, data: Path, *, seed: int, say: Say) -> Figures:
+    """One conversation of LoCoMo is consolidated, superseded, forgotten and compressed; then all is undone."""
+    suite = suites.load("locomo", data / "locomo")
+    conversation = next(iter(suite.conversations()))
+    plan = Plan(suite, K, seed=seed, contexts=0)
+    haystack = runner.place(plan, conversation)
+    runner.ingest(plan, target.client, haystack)
+    undoing = Undoing(target, haystack.space, conversation)
+    say(f"undo: {QUESTIONS} questions over {len(conversation.turns)} turns")
+    undoing.work("consolidate")
+    undoing.supersede([runner.memory_id(haystack.space, turn) for turn in conversation.turns if turn.content.strip()])
+    stay = int(len(conversation.turns) * (1 - _FORGOTTEN))
+    target.set_policies(haystack.space, {"forget": {"kinds": {"turn": {"budget": {"memories": stay}}}}})
+    undoing.work("forget")
+    undoing.work("compress")
+    say(f"undo: taking back {len(undoing.steps)} operations")
+    return undoing.take_back()
+
+
+class Undoing:
+    """Operations on a space, each remembered with what recall had answered before it."""
+
+    def __init__(self, target: Target, space: str, conversation: Conversation) -> None:
+        self._target = target
+        self._space = space
+        asked = [item for item in conversation.questions if item.skip is None and item.headline]
+        self._questions = asked[:QUESTIONS]
+        self.steps: list[Step] = []
+
+    def work(self, work: Work) -> None:
+        """Run it in small pieces, until there is no more to do."""
+        more = True
+        while more:
+            before = self.answers()
+            run = self._target.run(work, self._space, limit=_RUN_LIMIT)
+            if run.operation_id is not None:
+                self.steps.append(Step(work, run.operation_id, before))
+            more = run.more
+
+    def supersede(self, turns: Sequence[UUID]) -> None:
+        """A person supersedes a turn by a later one."""
+        before = self.answers()
+        changed = self._target.client.lifecycle.supersede(turns[0], by=turns[-1])
+        if changed.operation_id is not None:
+            self.steps.append(Step("supersede", changed.operation_id, before))
+
+    def take_back(self) -> Figures:
+        """Undo from the newest to the oldest; after each, recall must answer as it did before the operation."""
+        counts: dict[str, list[float]] = {}
+        largest = 0.0
+        for step in reversed(self.steps):
+            changed = 1 - same(step.before, self.answers())
+            self._target.client.lifecycle.undo(step.operation)
+            after = self.answers()
+            largest = max(largest, largest_change(step.before, after))
+            counts.setdefault(step.name, []).append(same(step.before, after))
+            counts.setdefault(f"{step.name}.changed", []).append(changed)
+        shares = [share for name, found in counts.items() if not name.endswith(".changed") for share in found]
+        return {
+            "undo.exact": sum(shares) / len(shares) if shares else None,
+            "undo.operations": len(shares),
+            "undo.operations_exact": sum(share == 1 for share in shares),
+            "undo.questions": len(self._questions),
+            "undo.largest_score_change": largest,
+            **{f"undo.share/{name}": sum(found) / len(found) for name, found in sorted(counts.items())},
+        }
+
+    def answers(self) -> Answers:
+        """All questions, asked at a fixed time, so that only memory can make a difference."""
+        return tuple(
+            tuple(
+                (result.memory.id, result.score)
+                for result in self._target.client.recall(
+                    question.text, space=self._space, k=K, now=question.now
+                ).results
+            )
+            for question in self._questions
+        )
+
+
+def same(first: Answers, second: Answers) -> float:
+    """The share of questions whose results are the same: ids, order and scores to the last bit."""
+    return sum(one == two for one, two in zip(first, second, strict=True)) / len(first)
+
+
+def largest_change(first: Answers, second: Answers) -> float:
+    """Of a score at the same rank; infinite where the results are others."""
+    largest = 0.0
+    for one, two in zip(first, second, strict=True):
+        if [name for name, _ in one] != [name for name, _ in two]:
+            return float("inf")
+        largest = max([largest, *(abs(a - b) for (_, a), (_, b) in zip(one, two, strict=True))])
+    return largest

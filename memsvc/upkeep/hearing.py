@@ -1,0 +1,82 @@
+"""Learning from what was heard: by a model, a topic segment a call, where one is configured; else by rules."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from memsvc.extraction.model import Fact
+from memsvc.extraction.segments import buffers, segment
+from memsvc.ids import MemoryId, TenantId, new_uuid
+from memsvc.store import learning
+from memsvc.text.tokens import estimate_tokens
+from memsvc.upkeep.learning import RULES, Draft, Heard, facts_of, replies_of
+from memsvc.upkeep.model import Upkeep
+from memsvc.upkeep.thinking import extract_facts
+
+# How a fact begins that quotes the question which it answers.
+QUOTED = "Asked "
+
+
+async def find_drafts(upkeep: Upkeep, tenant_id: TenantId, heard: Sequence[Heard]) -> list[Draft]:
+    """The facts of these memories, in their order. No transaction may be open."""
+    by_rules = await asyncio.to_thread(lambda: [facts_of(one) for one in heard])
+    by_model = await _ask(upkeep, tenant_id, heard)
+    drafts = []
+    for one, found in zip(heard, by_rules, strict=True):
+        told, extractor = by_model.get(one.read.id, (found, RULES))
+        drafts += [
+            Draft(
+                id=one.read.id if one.own else MemoryId(new_uuid()),
+                source=one.read,
+                fact=fact,
+                extractor=extractor,
+                own=one.own,
+                asked=one.asked if fact.text.startswith(QUOTED) else None,
+            )
+            for fact in told
+        ]
+        if not any(fact.text.startswith(QUOTED) for fact in told):
+            drafts += [
+                Draft(id=MemoryId(new_uuid()), source=one.read, fact=fact, extractor=RULES, own=False, asked=one.asked)
+                for fact in replies_of(one)
+            ]
+    return drafts
+
+
+async def _ask(
+    upkeep: Upkeep, tenant_id: TenantId, heard: Sequence[Heard]
+) -> Mapping[MemoryId, tuple[Sequence[Fact], str]]:
+    """What the model finds in each turn that it was shown; turns of a segment for which it failed are left out."""
+    if upkeep.llm is None:
+        return {}
+    found: dict[MemoryId, tuple[list[Fact], str]] = {}
+    for part in await _segments(upkeep, tenant_id, heard):
+        answer = await extract_facts(upkeep.llm, tenant_id, [one.said for one in part])
+        if answer is None:
+            continue
+        for one in part:
+            found[one.read.id] = ([], upkeep.llm.extractor)
+        for fact in answer:
+            found[part[fact.turn].read.id][0].append(fact.fact)
+    return found
+
+
+async def _segments(upkeep: Upkeep, tenant_id: TenantId, heard: Sequence[Heard]) -> list[list[Heard]]:
+    """The turns of each session cut by topic, neighbouring topics together as far as one call takes them."""
+    sessions: dict[object, list[Heard]] = {}
+    for one in heard:
+        if one.read.kind == "turn":
+            sessions.setdefault(one.read.session_id, []).append(one)
+    async with upkeep.ingest.database.read(tenant_id) as session:
+        vectors = await learning.read_vectors(session, [one.read.id for one in heard])
+    dimension = upkeep.ingest.batcher.encoder.spec.dimension
+    missing = np.full(dimension, np.nan, np.float32)
+    parts = []
+    for turns in sessions.values():
+        rows = np.array([vectors.get(one.read.id, missing) for one in turns], np.float32)
+        norms = np.linalg.norm(rows, axis=1, keepdims=True)
+        tokens = [estimate_tokens(one.read.content) for one in turns]
+        cut = segment((rows / np.where(norms > 0, norms, 1)).astype(np.float32), tokens, [one.said.at for one in turns])
+        parts += [turns[group[0].start : group[-1].end] for group in buffers(cut, tokens)]
+    return parts
