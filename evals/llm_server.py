@@ -59,7 +59,7 @@ class ScriptedModel:
     answer: Callable[[Question], Reply] = lambda _: Reply("I have nothing to say.")
     rejects: frozenset[str] = frozenset()
     questions: list[Question] = field(default_factory=list)
-    authorizations: list[str | None] = field(default_factory=list)
+    headers: list[Mapping[str, str]] = field(default_factory=list)
     sent_bytes: int = 0
     stopping: threading.Event = field(default_factory=threading.Event)
 
@@ -79,7 +79,7 @@ def serving() -> Iterator[ScriptedModel]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            state.authorizations.append(self.headers["Authorization"])
+            state.headers.append({name.lower(): value for name, value in self.headers.items()})
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             reply = state.reply(body) if self.path == "/v1/chat/completions" else Reply(status=404)
             with suppress(ConnectionError):  # a client that has heard enough

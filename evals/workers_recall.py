@@ -48,6 +48,13 @@ class Placed:
         """Of the suite."""
         return self.plan.suite.name
 
+    def stored(self) -> dict[str, set[UUID]]:
+        """The turns of each space; those without text were left out."""
+        return {
+            haystack.space: {name for name, turn in haystack.turns.items() if turn.content.strip()}
+            for haystack in self.haystacks
+        }
+
     def questions(self) -> Iterator[tuple[Haystack, Question]]:
         """Those of the headline figure."""
         for haystack in self.haystacks:
@@ -75,9 +82,7 @@ def measure(
             for share in SHARES:
                 label = f"forgot_{share * 100:.0f}"
                 say(f"{name}: forgetting {share:.0%} of the turns")
-                found[f"forget.{name}.{label}.archived"] = archive_share(
-                    target, {haystack.space: set(haystack.turns) for haystack in placed.haystacks}, share
-                )
+                found[f"forget.{name}.{label}.archived"] = archive_share(target, placed.stored(), share)
                 ask(target, placed, label)
                 found |= compare(placed, label, f"forget.{name}.{label}", seed=seed)
                 # What forgetting itself took, beside what consolidation had given.
@@ -104,7 +109,7 @@ def consolidate(target: Target, placed: Placed) -> Figures:
     started = perf_counter()
     runs = [run for haystack in placed.haystacks for run in target.work("consolidate", haystack.space)]
     seconds = perf_counter() - started
-    turns = sum(len(haystack.turns) for haystack in placed.haystacks)
+    turns = sum(len(stored) for stored in placed.stored().values())
     key = f"recall.{placed.name}"
     return {
         f"{key}.consolidate.turns_per_s": turns / seconds,

@@ -18,8 +18,9 @@ from memsvc.wire.upkeep import UpkeepResponse
 
 Work = Literal["consolidate", "forget", "compress"]
 
-# Every run is asked for: what a background worker did in between would be measured with it.
-QUIET: Mapping[str, str] = {"MEMSVC_WORKER_IN_SERVE": "false"}
+# Every run is asked for: what a background worker did in between would be measured with it. Then nobody embeds what a
+# write did not wait for, so it waits.
+QUIET: Mapping[str, str] = {"MEMSVC_WORKER_IN_SERVE": "false", "MEMSVC_WRITE_WAIT_S": "800"}
 _RUN_LIMIT = 1000
 _MOST_RUNS = 10_000
 

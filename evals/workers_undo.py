@@ -9,6 +9,7 @@ from evals import runner, suites
 from evals.corpus import Conversation
 from evals.runner import Plan
 from evals.workers_service import Target, Work
+from memsvc.sdk import Conflict
 
 K = 50
 QUESTIONS = 60
@@ -37,7 +38,7 @@ def measure(target: Target, data: Path, *, seed: int, say: Say) -> Figures:
     plan = Plan(suite, K, seed=seed, contexts=0)
     haystack = runner.place(plan, conversation)
     runner.ingest(plan, target.client, haystack)
-    undoing = Undoing(target, haystack.space, conversation)
+    undoing = Undoing(target, haystack.space, conversation, say=say)
     say(f"undo: {QUESTIONS} questions over {len(conversation.turns)} turns")
     undoing.work("consolidate")
     undoing.supersede([runner.memory_id(haystack.space, turn) for turn in conversation.turns if turn.content.strip()])
@@ -52,8 +53,9 @@ def measure(target: Target, data: Path, *, seed: int, say: Say) -> Figures:
 class Undoing:
     """Operations on a space, each remembered with what recall had answered before it."""
 
-    def __init__(self, target: Target, space: str, conversation: Conversation) -> None:
+    def __init__(self, target: Target, space: str, conversation: Conversation, *, say: Say) -> None:
         self._target = target
+        self._say = say
         self._space = space
         asked = [item for item in conversation.questions if item.skip is None and item.headline]
         self._questions = asked[:QUESTIONS]
@@ -77,24 +79,37 @@ class Undoing:
             self.steps.append(Step("supersede", changed.operation_id, before))
 
     def take_back(self) -> Figures:
-        """Undo from the newest to the oldest; after each, recall must answer as it did before the operation."""
-        counts: dict[str, list[float]] = {}
+        """Undo from the newest to the oldest; after each, recall must answer as it did before the operation.
+
+        `changed` is the share of answers that differed just before the undo: what it had to restore. An undo that the
+        service refuses restores nothing.
+        """
+        shares: dict[str, list[float]] = {}
+        changed: dict[str, list[float]] = {}
+        refused = 0
         largest = 0.0
         for step in reversed(self.steps):
-            changed = 1 - same(step.before, self.answers())
-            self._target.client.lifecycle.undo(step.operation)
+            changed.setdefault(step.name, []).append(1 - same(step.before, self.answers()))
+            try:
+                self._target.client.lifecycle.undo(step.operation)
+            except Conflict as error:
+                self._say(f"undo of {step.name} refused: {error}")
+                refused += 1
+                shares.setdefault(step.name, []).append(0.0)
+                continue
             after = self.answers()
             largest = max(largest, largest_change(step.before, after))
-            counts.setdefault(step.name, []).append(same(step.before, after))
-            counts.setdefault(f"{step.name}.changed", []).append(changed)
-        shares = [share for name, found in counts.items() if not name.endswith(".changed") for share in found]
+            shares.setdefault(step.name, []).append(same(step.before, after))
+        every = [share for found in shares.values() for share in found]
         return {
-            "undo.exact": sum(shares) / len(shares) if shares else None,
-            "undo.operations": len(shares),
-            "undo.operations_exact": sum(share == 1 for share in shares),
+            "undo.exact": sum(every) / len(every) if every else None,
+            "undo.operations": len(every),
+            "undo.operations_exact": sum(share == 1 for share in every),
+            "undo.operations_refused": refused,
             "undo.questions": len(self._questions),
             "undo.largest_score_change": largest,
-            **{f"undo.share/{name}": sum(found) / len(found) for name, found in sorted(counts.items())},
+            **{f"undo.exact/{name}": sum(found) / len(found) for name, found in sorted(shares.items())},
+            **{f"undo.changed/{name}": sum(found) / len(found) for name, found in sorted(changed.items())},
         }
 
     def answers(self) -> Answers:

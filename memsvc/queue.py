@@ -10,6 +10,8 @@ from procrastinate.connector import BaseConnector
 from procrastinate.exceptions import AlreadyEnqueued, UniqueViolation
 from procrastinate.jobs import Job, Status
 from procrastinate.manager import JobManager
+from psycopg import AsyncConnection
+from psycopg.rows import TupleRow
 from sqlalchemy.engine import URL, make_url
 
 from memsvc.ids import SpaceId
@@ -132,10 +134,20 @@ def make_app(url: str, *, pool_size: int = 2, consolidate_after_s: float | None 
     """A queue on the application role's database; open it before use."""
     return Queue(
         procrastinate.PsycopgConnector(
-            conninfo=libpq_url(make_url(url)), min_size=1, max_size=pool_size, kwargs={"prepare_threshold": None}
+            conninfo=libpq_url(make_url(url)),
+            min_size=1,
+            max_size=pool_size,
+            kwargs={"prepare_threshold": None},
+            configure=_uncompiled,
         ),
         consolidate_after_s=consolidate_after_s,
     )
+
+
+async def _uncompiled(connection: AsyncConnection[TupleRow]) -> None:
+    """Taking a job costs milliseconds; where Postgres thinks it dear and compiles it, ten times that."""
+    await connection.execute("SET jit = off")
+    await connection.commit()
 
 
 def libpq_url(url: URL) -> str:

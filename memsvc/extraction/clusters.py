@@ -37,7 +37,7 @@ class Cohesion:
 
 COHESION = Cohesion()
 # Statements of a subject that make the mean of its vectors count half.
-FEW = 8
+FEW = 4
 
 
 def distinct(statements: Sequence[Statement], vectors: Vectors) -> Vectors:
@@ -135,6 +135,7 @@ def _link(statements: Sequence[Statement], vectors: Vectors, bounds: Cohesion) -
         if left is right or len(left) + len(right) > bounds.most_members:
             continue
         joined = sorted([*left, *right])
+        # `cohesive` would find it too, at a higher price: most pairs end here.
         if similarity[np.ix_(left, right)].min() < bounds.least_similarity:
             continue
         if cohesive([statements[place] for place in joined], vectors[joined], bounds=bounds):

@@ -2,19 +2,22 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from memsvc.extraction import selection, words
+from memsvc.extraction import selection, trimming, words
 from memsvc.extraction.answers import answer
 from memsvc.extraction.antecedents import Mentions
+from memsvc.extraction.echoes import restated
 from memsvc.extraction.entities import find_aliases, find_entities
-from memsvc.extraction.grammar import Parse, Token, parse, tokenize
+from memsvc.extraction.grammar import Parse, parse
 from memsvc.extraction.keys import Key, Statement, find_key
 from memsvc.extraction.model import Fact, FactKind, Said
 from memsvc.extraction.people import Cast, cast_of, rewrite
 from memsvc.extraction.procedures import procedures
 from memsvc.extraction.sentences import Clause, clauses, quoted, without_emoji
+from memsvc.extraction.stating import end_facts, prevails, state_facts
 from memsvc.extraction.times import Mention, find_times
+from memsvc.extraction.tokens import Token, tokenize
 from memsvc.extraction.words import word_set
 from memsvc.text.analysis import fold
 
@@ -44,26 +47,49 @@ def extract(said: Said, before: Sequence[Said] = ()) -> list[Fact]:
     found: list[_Candidate] = []
     found += [_Candidate(fact, 100) for fact in procedures(said, cast)]
     found += [_Candidate(fact, 70) for fact in answer(said, before, cast)]
-    for clause in clauses(said.content):
-        if any(clause.start < known.fact.end and known.fact.start < clause.end for known in found):
+    first = list(found)
+    parts = clauses(said.content)
+    echoed = restated(said.content)
+    told = state_facts(said, cast, parts, echoed)
+    for clause in parts:
+        if _overlaps((clause.start, clause.end), found) or any(start <= clause.start < end for start, end in echoed):
             continue
         candidate = _read(said, clause, mentions, aliases)
         if candidate is not None and candidate.score >= _ENOUGH:
             found.append(candidate)
+    found = _with_states(found, [state for state in told if not _overlaps((state.start, state.end), first)])
+    taken = [(known.fact.start, known.fact.end) for known in found]
+    found += [_Candidate(fact, _ENOUGH) for fact in end_facts(said, cast, parts, [*taken, *echoed])]
     most = _MOST_OF_ASSISTANT if said.role == "assistant" else MOST_FACTS
     best = sorted(found, key=lambda candidate: (-candidate.score, candidate.fact.start))[:most]
     return [candidate.fact for candidate in sorted(best, key=lambda candidate: candidate.fact.start)]
+
+
+def _with_states(found: list[_Candidate], told: Sequence[Fact]) -> list[_Candidate]:
+    """The states beside the other facts; where both read the same words, a rule that is sure of its key has the key."""
+    for state in told:
+        same = [one for one in found if one.fact.start < state.end and state.start < one.fact.end]
+        sure = next((one.fact for one in same if prevails(one.fact, state)), None)
+        fact = state if sure is None else replace(sure, text=state.text, start=state.start, end=state.end)
+        if sure is not None and (sure.start, sure.end) == (state.start, state.end):
+            fact = sure
+        found = [one for one in found if one not in same] + [_Candidate(fact, 80)]
+    return found
+
+
+def _overlaps(span: tuple[int, int], found: Sequence[_Candidate]) -> bool:
+    return any(span[0] < known.fact.end and known.fact.start < span[1] for known in found)
 
 
 def _read(said: Said, clause: Clause, mentions: Mentions, aliases: dict[str, str]) -> _Candidate | None:
     """The fact of one clause with its score, if it states one."""
     whole = said.content[clause.start : clause.end]
     names = [said.listener or "", (said.listener or "")[:3]]
-    left, right = selection.trim(whole, names)
+    left, right = trimming.trim(whole, names)
     text = whole[left:right]
     if len(text) < 8 or text[:1] in "\"“«'":
         return None
-    text = selection.with_subject(text)
+    text = trimming.with_subject(text)
     quotes = quoted(text)
     tokens = tokenize(text, quotes)
     parsed = parse(tokens)
@@ -90,7 +116,8 @@ def _is_heard(said: Said, tokens: Sequence[Token], parsed: Parse, cast: Cast) ->
     """Whether the subject is someone or something that the clause, or the one before, names."""
     low = tokens[parsed.subject].low
     if said.role == "assistant":
-        return low == "i" and parsed.base in _COMMITTED
+        is_undergone = parsed.form == "participle" and bool(words.BE_FORMS & set(parsed.auxiliaries))
+        return low == "i" and parsed.base in _COMMITTED and not is_undergone  # "I'm booked" is what the user is
     if parsed.person == "second":
         return False
     if low in ("he", "she", "they", "it"):

@@ -1,36 +1,15 @@
 """The shallow parse of one clause: tokens, the subject, its verb, and what follows."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from memsvc.extraction import words
+from memsvc.extraction.tokens import Token
 from memsvc.extraction.words import word_set
 
 Form = Literal["present", "past", "gerund", "participle", "bare"]
 Person = Literal["first", "we", "second", "third", "plural"]
-
-_TOKEN = re.compile(
-    r"""n['’]t\b|['’](?:m|ve|re|ll|d|s)\b
-    |(?:ca|wo|sha|do|does|did|is|are|was|were|have|has|had|could|would|should|might|must|need|ai)(?=n['’]t\b)
-    |[^\W\d_](?:[^\W_]|[-_.](?=[^\W_])|['’](?!(?:m|ve|re|ll|d|s)\b)(?=[^\W_]))*(?:(?<=s)['’](?!\w))?
-    |[$€£¥]?\d(?:[^\W_]|[.,:/-](?=\d))*%?
-    |[^\w\s]|_""",
-    re.VERBOSE | re.IGNORECASE,
-)
-_SPELLED = {"im": "i", "ive": "i", "dont": "do", "cant": "can", "didnt": "did"}
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A word or mark. `start` and `end` count from the clause; `low` is lower case with straight quotes."""
-
-    text: str
-    low: str
-    start: int
-    end: int
-    quoted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,30 +35,6 @@ class Parse:
     def is_modal(self) -> bool:
         """Whether it is said of what will, would or may be."""
         return any(word in words.MODALS for word in self.auxiliaries)
-
-
-def tokenize(text: str, quotes: Sequence[tuple[int, int]]) -> list[Token]:
-    """Words, numbers and marks of a clause; contractions are cut ("do" + "n't"). `quotes` count from the clause."""
-    tokens: list[Token] = []
-    for match in _TOKEN.finditer(text):
-        start, end = match.span()
-        within = any(left <= start and end <= right for left, right in quotes)
-        word = match.group()
-        for part, low, left, right in _unspelled(word, start, end):
-            tokens.append(Token(part, low, left, right, within))
-    return tokens
-
-
-def _unspelled(word: str, start: int, end: int) -> list[tuple[str, str, int, int]]:
-    """The word with its lower form; "im" and "dont" as if they had their apostrophe."""
-    low = word.lower().replace("’", "'")
-    if low in ("im", "ive"):
-        return [(word[0], "i", start, start + 1), (word[1:], "'" + low[1:], start + 1, end)]
-    if low in ("dont", "didnt", "cant", "wont", "doesnt", "isnt", "wasnt", "havent"):
-        stem = low[:-2]
-        cut = start + len(stem)
-        return [(word[: len(stem)], stem, start, cut), (word[len(stem) :], "n't", cut, end)]
-    return [(word, low, start, end)]
 
 
 def parse(tokens: Sequence[Token]) -> Parse | None:

@@ -6,21 +6,13 @@ from dataclasses import dataclass, replace
 
 from memsvc.extraction import words
 from memsvc.extraction.calendars import FULL_MONTHS
+from memsvc.extraction.matters import LIKED, is_state
 from memsvc.extraction.model import FactKind
 from memsvc.extraction.people import KIN, PETS
 from memsvc.extraction.rules import HAS, IS, RULES, Rule
 from memsvc.extraction.values import clean, fold_subject, number
 from memsvc.extraction.words import word_set
 from memsvc.text.analysis import fold
-
-# A later statement with another value of one of these says that the earlier one no longer holds.
-SINGLE_VALUED = word_set(
-    """
-    name age birthday home origin job employer spouse partner phone email address time place budget price cost
-    salary rent deadline status version amount count car diet
-    """
-) | {"relationship status"}
-
 
 @dataclass(frozen=True, slots=True)
 class Statement:
@@ -58,7 +50,7 @@ class Key:
 
 def is_single_valued(attribute: str) -> bool:
     """Whether a subject has one value of it at a time."""
-    return attribute in SINGLE_VALUED or attribute.startswith(("favorite ", "uses for "))
+    return is_state(attribute)
 
 
 def find_key(statement: Statement) -> Key:
@@ -148,7 +140,7 @@ def _of_possession(statement: Statement) -> Iterator[Key]:
     if statement.base == "be" and statement.subject == statement.speaker and _is_name(statement.rest):
         yield Key(subject, "name", clean(re.split(r",| and ", statement.rest)[0]), statement.negated, "fact", 0.8)
     if statement.base == "be" and (liked := _FAVORITE_OF.match(statement.rest)):
-        yield Key(fold_subject(liked[1]), f"favorite {fold(liked[2])}", clean(statement.subject), statement.negated,
+        yield Key(fold_subject(liked[1]), f"favorite {LIKED.get(fold(liked[2]), fold(liked[2]))}", clean(statement.subject), statement.negated,
                   "preference", 0.85)  # fmt: skip
     if not noun or statement.base not in _BECAME | {"call", "name"}:
         return
@@ -160,7 +152,7 @@ def _of_possession(statement: Statement) -> Iterator[Key]:
         value = to[1]
     attribute = _ATTRIBUTES.get(noun, "")
     if favorite := re.match(r"(?:all-time )?favou?rite (.+)$", noun):
-        attribute = f"favorite {favorite[1]}"
+        attribute = f"favorite {LIKED.get(favorite[1], favorite[1])}"
     if attribute:
         yield _possessed(statement, owner, attribute, value)
     elif (statement.base in ("call", "name") and statement.passive) or (

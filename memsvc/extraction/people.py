@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from memsvc.extraction import words
-from memsvc.extraction.grammar import HAS_DONE, Token, is_contracted, is_had
+from memsvc.extraction.grammar import HAS_DONE, is_contracted, is_had
 from memsvc.extraction.model import Said
+from memsvc.extraction.tokens import Token
 from memsvc.extraction.words import word_set
 
 FEMALE = word_set(

@@ -3,10 +3,10 @@
 import re
 
 from memsvc.extraction.entities import find_entities
-from memsvc.extraction.grammar import tokenize
 from memsvc.extraction.model import Fact, Said
 from memsvc.extraction.people import Cast, rewrite
 from memsvc.extraction.sentences import quoted, sentences
+from memsvc.extraction.tokens import tokenize
 from memsvc.extraction.words import BASES, word_set
 from memsvc.text.analysis import fold
 

@@ -19,11 +19,14 @@ CONFIDENCE = 0.3
 def reply(said: Said, before: Sequence[Said]) -> Fact | None:
     """The turn as the answer to the last question of the turn before it; None when it is none.
 
-    What an assistant without a name answers is no news of anybody.
+    Between people alone: what an assistant without a name answers is no news of anybody, and what it asks follows from
+    what it was asked. On BEAM and LongMemEval, which hold such talk, keys of this form gain nothing.
     """
-    if not before or len(said.content) > LONGEST_REPLY or (said.role == "assistant" and said.speaker is None):
+    if not before or len(said.content) > LONGEST_REPLY or _is_assistant(said):
         return None
     asked = before[-1]
+    if _is_assistant(asked):
+        return None
     if (asked.speaker, asked.role) == (said.speaker, said.role):
         return None
     questions = [
@@ -44,3 +47,7 @@ def reply(said: Said, before: Sequence[Said]) -> Fact | None:
         value=fold(f"{questions[-1]} {said.content}"),
         confidence=CONFIDENCE,
     )
+
+
+def _is_assistant(said: Said) -> bool:
+    return said.role == "assistant" and said.speaker is None

@@ -4,93 +4,10 @@ import re
 from collections.abc import Sequence
 
 from memsvc.extraction import words
-from memsvc.extraction.grammar import Parse, Token
+from memsvc.extraction.grammar import Parse
 from memsvc.extraction.people import KIN, PETS
+from memsvc.extraction.tokens import Token
 from memsvc.extraction.words import word_set
-
-_GREETED = r"(?:\s+[A-Z][\w’'-]*(?=\s*[,!.…-]))?"
-_LEAD = re.compile(
-    rf"""^(?:[\s,.!…;:–—-]+
-    |(?:hey|hi|hello|thanks|thank\s+you|congrats|congratulations|good\s+morning|wow|cool|great|awesome|nice|sure|yes|yeah
-      |yep|yup|no|nope|ok|okay|absolutely|definitely|totally|exactly|sorry|hmm+|aww*|ah+|oh+|ooh|haha\w*|lol|omg|right
-      |welcome|indeed|certainly|of\s+course|true|agreed|no\s+worries|no\s+problem|sounds\s+good|got\s+it|perfect)\b
-      (?:\s+(?:so\s+much|a\s+lot|again|there|everyone|guys|man|dude|buddy|wow|yeah|thanks|yes))*{_GREETED}(?=\s*[,!.…;:–—-])
-    |(?:well|so|also|and|but|plus|then|anyway|anyways|actually|honestly|btw|by\s+the\s+way|speaking\s+of\s+which|oh|wow
-      |in\s+fact|besides|fyi|yeah|yes|no|first\s+of\s+all|as\s+you\s+know|you\s+know(?:\s+what)?|guess\s+what|to\s+be\s+honest
-      |for\s+context|for\s+reference|fun\s+fact|good\s+news|update|note|ps|on\s+(?:another|an?\s+(?:different|side|other))\s+note|luckily|thankfully
-      |unfortunately|sadly|fortunately|right\s+now|hey|just\s+so\s+you\s+know|basically|overall|turns\s+out|it\s+turns\s+out(?:\s+that)?
-      |i\s+mean|like|let\s+me\s+tell\s+you|believe\s+it\s+or\s+not|for\s+your\s+information|speaking\s+of\s+\w+)\s*[,:!–—-]+
-    |(?:so|and|but|also|plus|then|because|though|although|or|yet|oh|hey|well|anyway)\s+(?=(?:i|we|my|our|he|she|it|they|the)\b)
-    |(?:yes|yeah|no|sure|ok|okay|well|wow|oh|yep)\s+(?=(?:i|we|my|our)\b)
-    )""",
-    re.VERBOSE | re.IGNORECASE,
-)
-_FRAME = re.compile(
-    r"""^(?:
-      (?:i['’]?m|i\s+am)\s+(?:so\s+|very\s+|really\s+|super\s+)?(?:happy|excited|pleased|glad|thrilled|proud|delighted|sorry|sad)
-        \s+to\s+(?:say|share|announce|report|tell\s+you|let\s+you\s+know)(?:\s+you)?\s+(?:that\s+)?
-    | i\s+(?:just\s+)?(?:wanted|want|need|have|had|gotta|got|would\s+like)\s+to\s+
-      (?:tell\s+(?:you|ya)|let\s+(?:you|ya)\s+know|share|say|mention|admit)
-      (?:(?:,|\s+that)\s*|\s+(?=(?:i|we|my)\b))
-    | (?:please\s+)?(?:remember|note|keep\s+in\s+mind|be\s+aware)\s+that\s+
-    | (?:just\s+)?(?:for\s+the\s+record|so\s+you\s+know|a\s+heads[\s-]up|a\s+reminder)[,:]?\s+(?:that\s+)?
-    | (?:did\s+i\s+(?:mention|tell\s+you)|have\s+i\s+told\s+you)\s+(?:that\s+)?
-    | it\s+turns\s+out\s+(?:that\s+)?
-    )(?=(?:i|we|my|our|he|she|it|they|the|[A-Z])\b)""",
-    re.VERBOSE | re.IGNORECASE,
-)
-_TAIL = re.compile(
-    r"""(?:[\s,.!?…;:)(–—-]+|[,\s]+(?:haha\w*|lol|right|you\s+know|though|btw|by\s+the\s+way|anyways?|actually|for\s+sure
-    |to\s+be\s+honest|tbh|so\s+far|hehe|xd|if\s+that\s+makes\s+sense|and|but|so|or|too|as\s+well|as\s+you\s+know|of\s+course))$""",
-    re.VERBOSE | re.IGNORECASE,
-)
-
-
-def trim(text: str, names: Sequence[str]) -> tuple[int, int]:
-    """What of a clause is its statement: without interjections, address and frames ("I wanted to tell you that")."""
-    start, end = 0, len(text)
-    vocatives = [re.escape(name) for name in names if name]
-    address = re.compile(rf"^(?:{'|'.join(vocatives)})\s*[,!–—-]+\s*", re.IGNORECASE) if vocatives else None
-    for _ in range(8):
-        match = _LEAD.match(text[start:]) or _FRAME.match(text[start:]) or (address and address.match(text[start:]))
-        if not match or not match.end():
-            break
-        start += match.end()
-    called = re.compile(rf"[,\s]+(?:{'|'.join(vocatives)})$", re.IGNORECASE) if vocatives else None
-    for _ in range(6):
-        tail = _TAIL.search(text, max(start, end - 30), end) or (
-            called and called.search(text, max(start, end - 40), end)
-        )
-        if not tail or tail.start() <= start:
-            break
-        end = tail.start()
-    start += len(text[start:end]) - len(text[start:end].lstrip())
-    return start, end
-
-
-_SUBJECTLESS = re.compile(
-    r"^(?:(?P<past>(?:just|finally|recently|also|actually|even)\s+(?:got|went|came|started|finished|bought|moved|had|took|made|saw|met|joined|found"
-    r"|signed|won|watched|read|adopted|completed|launched|booked|visited|tried|heard|spent|learned|wrapped)|went|got|started"
-    r"|bought|finished|signed\s+up|visited|attended|adopted|joined|moved|met|took)|(?P<been>(?:just\s+|also\s+)?been\s+\w+ing"
-    r"|had\s+to\s+\w+)|(?P<ing>(?:just\s+|still\s+|currently\s+|also\s+)?(?:planning|working|learning|studying|gonna|going\s+to|reading"
-    r"|watching|training|hoping|looking\s+into|taking|trying)))\s+(?!for\s+(?:granted|sure)|care\b|it\b|that\b|this\b|you\b|your\b|to\s+know|me\b|on\s+an?\b)",
-    re.IGNORECASE,
-)
-
-
-_FINITE = re.compile(
-    r"\b(?:is|are|was|were|can|could|helps?|makes?|has|have|will|would|really|always|gives?|means?)\b", re.IGNORECASE
-)
-
-
-def with_subject(text: str) -> str:
-    """The clause with the "I" that chat leaves out: "Just got back from Rome"."""
-    match = _SUBJECTLESS.match(text)
-    if match is None or (match["ing"] and _FINITE.search(text, match.end())):
-        return text
-    subject = "I'm" if match["ing"] else "I've" if match["been"] and "been" in match["been"].lower() else "I"
-    return f"{subject} {text[0].lower()}{text[1:]}"
-
 
 _UNREAL = re.compile(
     r"""^(?:if|unless|imagine|suppose|pretend|assuming|what\s+if|even\s+if|let['’]?s|let\s+me|had\s+i|were\s+i|should\s+you
@@ -169,55 +86,65 @@ def is_unreal(text: str) -> bool:
 
 
 def is_idle(tokens: Sequence[Token], parse: Parse) -> bool:
-    """Whether a clause of the speaker's only greets, feels, agrees or promises nothing in particular."""
+    """Whether a clause only greets, feels, agrees or promises nothing in particular."""
     rest = [token.low for token in tokens[parse.rest :] if token.low[:1].isalnum()]
-    if (
-        parse.base in ("seem", "look", "sound") and rest[:1] not in (["for"], ["into"], ["after"])
-    ) or _INDEFINITE.search(" ".join(rest)):
+    if _is_empty(tokens, parse, rest):
         return True
-    if (
-        parse.form in ("present", "bare")
-        and tokens[parse.verb].low not in words.BASES | words.THIRDS.keys() | words.AUXILIARIES
-    ):
-        return tokens[parse.verb].low not in ("'s", "got")  # a verb that no list has: a slip, or no verb
+    if parse.person in ("first", "we") and (_is_felt(tokens, parse, rest) or _is_offered(parse, rest)):
+        return True
+    if parse.base == "do":
+        return parse.form not in ("gerund", "participle")
+    return parse.base == "go" and rest[:1] in (["on"], ["well"], ["great"])
+
+
+def _is_empty(tokens: Sequence[Token], parse: Parse, rest: Sequence[str]) -> bool:
+    """What says nothing, of whomever: how something seems, what is praised before the eyes, a verb with no object."""
+    verb = tokens[parse.verb].low
+    if parse.base in ("seem", "look", "sound") and rest[:1] not in (["for"], ["into"], ["after"]):
+        return True
+    if rest == ["to"] or _INDEFINITE.search(" ".join(rest)):
+        return True
+    if parse.form in ("present", "bare") and verb not in _VERBS:
+        return verb not in ("'s", "got")  # a verb that no list has: a slip, or no verb
     # "I've been working on for a while": its object went before it.
     if rest[:1] and rest[0] in ("on", "to", "about", "with", "at", "in") and rest[1:2] == ["for"]:
         return True
-    if parse.base in ("love", "like") and rest[:1] == ["the"] and rest[1:2] and rest[1] in _LOOKED_AT:
+    if parse.base not in ("love", "like", "enjoy", "hate"):
+        return False
+    if rest[:1] == ["the"]:
+        return len(rest) > 1 and rest[1] in _LOOKED_AT
+    return rest[:1] in (["how"], ["that"], ["when"], ["what"])
+
+
+_VERBS = words.BASES | words.THIRDS.keys() | words.AUXILIARIES
+
+
+def _is_felt(tokens: Sequence[Token], parse: Parse, rest: Sequence[str]) -> bool:
+    """What the speaker thinks or feels at the moment."""
+    if parse.base in _MENTAL and not _is_considering(parse, rest):
         return True
-    if parse.base in ("love", "like", "enjoy", "hate") and rest[:1] in (["how"], ["that"], ["when"], ["what"]):
-        return True
-    if parse.person in ("first", "we"):
-        if (parse.base in _MENTAL and not _is_considering(parse, rest)) or (
-            parse.base == "hope" and rest[:1] != ["to"]
-        ):
-            return True
-        if (
-            _is_wanting(parse, rest)
-            or parse.base == "stay"
-            or (parse.base == "keep" and parse.is_modal)
-            or (rest and rest[0] in ("something", "someone", "anything", "nothing", "everything"))
-        ):
-            return True
-        if parse.base == "be" and _is_of_something(tokens, parse):
+    if parse.base == "be":
+        if _is_of_something(tokens, parse):
             return False
-        if parse.base == "be" and (
-            not rest or rest[0] in _FEELING or (rest[0].endswith(("ed", "ly")) and rest[0] not in _STATES)
-        ):
-            return True
-        if parse.form == "participle" and parse.auxiliaries and parse.auxiliaries[-1] in words.BE_FORMS:
-            return tokens[parse.verb].low in _FEELING or parse.base in _MOVED
-        if parse.is_modal and parse.base in _IDLE and len(rest) < (3 if parse.base in ("love", "like") else 5):
-            return True
-        if (
-            parse.is_modal
-            and not (parse.base == "stand" and parse.negated)
-            and any(word in ("can", "could", "would", "might", "may", "should", "ca") for word in parse.auxiliaries)
-        ):
-            return True
-    return (parse.base == "do" and parse.form not in ("gerund", "participle")) or (
-        parse.base == "go" and rest[:1] in (["on"], ["well"], ["great"])
-    )
+        return not rest or rest[0] in _FEELING or (rest[0].endswith(("ed", "ly")) and rest[0] not in _STATES)
+    if parse.form == "participle" and parse.auxiliaries and parse.auxiliaries[-1] in words.BE_FORMS:
+        return tokens[parse.verb].low in _FEELING or parse.base in _MOVED
+    return parse.base == "stay" or (parse.base == "hope" and rest[:1] != ["to"])
+
+
+_POSSIBLE = word_set("can could would might may should ca")
+
+
+def _is_offered(parse: Parse, rest: Sequence[str]) -> bool:
+    """What the speaker could do, keeps doing, or wants of the listener in this talk."""
+    if _is_wanting(parse, rest):
+        return True
+    if not parse.is_modal:
+        return False
+    if parse.base == "keep" or (parse.base in _IDLE and len(rest) < (3 if parse.base in ("love", "like") else 5)):
+        return True
+    is_disliked = parse.base == "stand" and parse.negated  # "I can't stand loud music"
+    return not is_disliked and not _POSSIBLE.isdisjoint(parse.auxiliaries)
 
 
 def _is_considering(parse: Parse, rest: Sequence[str]) -> bool:
@@ -359,7 +286,7 @@ def _points(low: str, following: str, place: int, parse: Parse) -> bool:
     """ "There", "the same", "one": "one of my friends" points nowhere."""
     if place < parse.rest:
         return False
-    if low in ("there", "here", "same", "ones"):
+    if low in ("there", "here", "same", "ones", "following"):
         return True
     return low == "one" and (not following or not following.isalpha() or following in _AFTER_ONE)
 

@@ -34,8 +34,10 @@ LENGTH_POWER = 0.5
 OWN_SHARE = 1.0
 # Terms after which a sentence is as telling as one can be, and what a question is worth of a statement.
 FULL_TERMS, ASKED = 10.0, 0.35
+LEAST_TERMS = 2
+SHORTEST_NAME = 3
 # Below this a sentence greets or reacts, and is left out while another is there.
-IDLE = 0.15
+IDLE = 0.25
 # Candidates are compared in pairs: past this many, those that tell the least are left out first.
 MOST_CANDIDATES = 400
 
@@ -44,7 +46,8 @@ _CHATTER = frozenset(
     analyze(
         "hey hi hello bye thanks thank wow oh ah haha lol yeah yep okay sure great good nice cool awesome amazing glad "
         "fantastic wonderful lovely incredible perfect beautiful happy excited sorry welcome congrats congratulations "
-        "absolutely definitely totally really sounds sound looks look think know see feel love way thing lot time day"
+        "absolutely definitely totally really agree sounds sound looks look think know see feel love way thing lot "
+        "time day"
     )
 )
 _SPECIFIC = re.compile(r"(?<=[^\s.!?…\"“(] )[A-Z][\w’'-]+|\d[\d.,:/-]*")
@@ -114,10 +117,16 @@ def select(
 def telling(sentence: str, names: Collection[str] = ()) -> float:
     """How much a sentence tells, in 0 to 1: by its distinct terms, names and numbers thrice, questions little.
 
-    `names` are those of the speakers: calling each other by name tells nothing.
+    `names` are those of the speakers: calling each other by name tells nothing. Nor does a single term.
     """
-    idle = _CHATTER.union(*(analyze(name) for name in names))
-    terms = set(analyze(sentence)) - idle
+    called = [term for name in names for term in analyze(name)]
+    said = set(analyze(sentence))
+    # "Mel" is Melanie.
+    nicknames = {term for term in said if len(term) >= SHORTEST_NAME and any(one.startswith(term) for one in called)}
+    idle = _CHATTER | nicknames
+    terms = said - idle
+    if len(terms) < LEAST_TERMS:
+        return 0.0
     specific = {found for found in _SPECIFIC.findall(sentence) if not idle.issuperset(analyze(found))}
     told = 1 - math.exp(-(len(terms) + 2 * len(specific)) / FULL_TERMS)
     return told * (ASKED if sentence.rstrip("\"'”’)] ").endswith(("?", "？")) else 1.0)

@@ -66,13 +66,13 @@ def idf(chunks: int, holding: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The chunks that a recall looks at, a row each: its number, its memory's, its length in terms, and whether it is a
-    key: a chunk of another memory that speaks for this one."""
+    """The chunks that a recall looks at, a row each: its number, its memory's, its length in terms, and how far it may
+    lift that memory: 0 for a chunk of its own, above for a key, a chunk of another memory that speaks for this one."""
 
     chunk: Numbers
     memory: Numbers
     length: NDArray[np.integer[Any]]
-    key: NDArray[np.bool_]
+    share: NDArray[np.float32]
 
 
 def restrict(postings: Mapping[str, Postings], seen: Seen) -> tuple[Mapping[str, Postings], LexicalStats]:
@@ -80,7 +80,8 @@ def restrict(postings: Mapping[str, Postings], seen: Seen) -> tuple[Mapping[str,
 
     So a word is as rare as it is in what the asker can see: what others keep private, what was archived or replaced,
     and what merely speaks for another, has no part in it. Of a key only the words count that its memory does not hold
-    itself: keys extend what they stand for (LongMemEval prepends them to it), and must not say it twice.
+    itself, and only when it says all that that one says: keys extend what they stand for (LongMemEval prepends them to
+    it), and must not say it twice, nor a part of it louder than the rest.
     """
     order = np.argsort(seen.chunk)
     known = seen.chunk[order]
@@ -91,11 +92,12 @@ def restrict(postings: Mapping[str, Postings], seen: Seen) -> tuple[Mapping[str,
         place = np.minimum(np.searchsorted(known, numbers), max(len(known) - 1, 0))
         there = known[place] == numbers if len(known) else np.zeros(len(numbers), bool)
         row = order[place[there]] if len(known) else np.empty(0, np.intp)
-        is_key, memory = seen.key[row], seen.memory[row]
-        holding[term] = int((~is_key).sum())
-        new = ~is_key | ~np.isin(memory, memory[~is_key]) if is_key.any() else ~is_key
-        kept[term] = entries[there][new]
-    own = ~seen.key
+        share, memory = seen.share[row], seen.memory[row]
+        is_own = share == 0
+        holding[term] = int(is_own.sum())
+        counts = is_own if is_own.all() else is_own | ((share >= 1) & ~np.isin(memory, memory[is_own]))
+        kept[term] = entries[there][counts]
+    own = seen.share == 0
     count = int(own.sum())
     mean_length = float(seen.length[own].mean()) if count else 0.0
     return kept, LexicalStats(count, mean_length, holding)

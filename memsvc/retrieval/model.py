@@ -19,8 +19,9 @@ NO_PLACE = -(2**62)
 class ChunkArrays(Protocol):
     """Parallel arrays, one row a chunk, in any order; `session` and `position` are -1 where there is none.
 
-    `dense` is the cosine to the query, NaN for a chunk that is not embedded yet. `key`: it is a chunk of another memory
-    and speaks for this one; no memory has keys alone.
+    `dense` is the cosine to the query, NaN for a chunk that is not embedded yet. `share`: 0 for a chunk of
+    the memory itself; above, it is a key, a chunk of another memory that speaks for this one, and may lift it so far
+    (1: as one of its own could). No memory has keys alone.
     """
 
     @property
@@ -34,7 +35,7 @@ class ChunkArrays(Protocol):
     @property
     def dense(self) -> NDArray[np.float32]: ...
     @property
-    def key(self) -> NDArray[np.bool_]: ...
+    def share(self) -> NDArray[np.float32]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,13 @@ class MemoryTable:
         if not len(self.starts):
             return np.empty(0, np.float32)
         return np.fmax.reduceat(values[self.order], self.starts).astype(np.float32)
+
+    def spread(self, values: Floats) -> Floats:
+        """The value of each memory, float32[M], at each of its chunk rows, float32[n]."""
+        sizes = np.diff(self.starts, append=len(self.order))
+        spread = np.empty(len(self.order), np.float32)
+        spread[self.order] = np.repeat(values, sizes)
+        return spread
 
     def best_rows(self, values: Floats) -> Rows:
         """The chunk row of each memory with the highest value (none may be NaN), the first of equals."""

@@ -41,8 +41,9 @@ def first_stage(chunks: ChunkArrays, lexical: LexicalScores, recipe: Recipe, *, 
     table = MemoryTable.of(chunks)
     if not len(table.memory):
         return Shortlist(ScoreSheet(table.memory), np.empty(0, np.int64), np.empty(0, np.int64), Scale(0.0, 0.0))
-    of_words, is_key = lexical.at(chunks.chunk), chunks.key
-    dense = table.fold(chunks.dense)
+    of_words, is_key = lexical.at(chunks.chunk), chunks.share > 0
+    cosine = lift(table, chunks)
+    dense = table.fold(cosine)
     # A key counts by what it adds to its memory's own words, so the two are summed where vectors compete.
     words = table.fold(np.where(is_key, np.float32(0), of_words)) + table.fold(
         np.where(is_key, of_words, np.float32(0))
@@ -59,12 +60,25 @@ def first_stage(chunks: ChunkArrays, lexical: LexicalScores, recipe: Recipe, *, 
         )
         .with_column("lexical_window", words_window, weights.lexical_window * lexical.share(words_window))
     )
-    of_chunk = weights.dense * scale.standardize(chunks.dense) + weights.lexical * lexical.share(of_words)
+    of_chunk = weights.dense * scale.standardize(cosine) + weights.lexical * lexical.share(of_words)
     best = table.best_rows(of_chunk)
     own = table.best_rows(np.where(is_key, np.float32(-np.inf), of_chunk))
     best_key = np.where(is_key[best], chunks.chunk[best], -1)
     kept = sheet.ranking()[: max(recipe.candidates, k)]
     return Shortlist(sheet.take(kept), chunks.chunk[own][kept], best_key[kept], scale)
+
+
+def lift(table: MemoryTable, chunks: ChunkArrays) -> Floats:
+    """Each chunk's cosine, that of a key brought nearer to the best of its memory's own by how little it may lift it.
+
+    A fact tells a part of its memory in fewer words, and short texts come nearer to a query than long ones: at its full
+    cosine it would outdo memories that answer better.
+    """
+    if not (chunks.share > 0).any():
+        return chunks.dense
+    own = table.spread(table.fold(np.where(chunks.share > 0, np.float32(np.nan), chunks.dense)))
+    nearer = own + chunks.share * (chunks.dense - own)
+    return np.where((chunks.share > 0) & ~np.isnan(own), nearer, chunks.dense).astype(np.float32)
 
 
 def second_stage(

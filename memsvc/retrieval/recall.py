@@ -228,7 +228,7 @@ class Recaller:
                 table = await search.score_all(session, ground.space.id, ground.in_scope, vector)
             tables.append(table if index == 0 else _shift(table, index))
         joined = tables[0] if len(tables) == 1 else _join_tables(tables)
-        seen, of_seen = restrict(postings, Seen(joined.chunk, joined.memory, joined.length, joined.key))
+        seen, of_seen = restrict(postings, Seen(joined.chunk, joined.memory, joined.length, joined.share))
         return joined, score_terms(terms, seen, stats or of_seen, recipe.bm25)
 
 
@@ -269,7 +269,7 @@ def _join_tables(tables: Sequence[ScoredChunks]) -> ScoredChunks:
         position=np.concatenate([empty.astype(np.int32), *(table.position for table in tables)]),
         dense=np.concatenate([empty.astype(np.float32), *(table.dense for table in tables)]),
         length=np.concatenate([empty.astype(np.int32), *(table.length for table in tables)]),
-        key=np.concatenate([empty.astype(bool), *(table.key for table in tables)]),
+        share=np.concatenate([empty.astype(np.float32), *(table.share for table in tables)]),
     )
 
 

@@ -25,8 +25,6 @@ from memsvc.store.tensors import TOKENS
 
 # Kinds that state something about the world, of which something has to stay.
 FACT_KINDS = ("fact", "preference", "procedure")
-# Operations that archive to save room; what a person put away stays where he put it.
-PUT_AWAY_BY = ("forget", "compress", "consolidate")
 _ENTRY_BYTES = 8  # of a posting
 
 
@@ -104,6 +102,13 @@ _STOOD_FOR = (
     f"AND d.payload_type = 'plaintext' AND d.origin <> '{OVERVIEWS}')) "
     f"OR EXISTS ({_IN_RECALL.format(id='m.superseded_by')}))"
 )
+# The operation that a memory's time in the archive began with, whatever was changed there since.
+_FORGOTTEN = """(m.state = 'archived' AND 'forget' = (SELECT o.kind FROM (
+    SELECT m.version, m.operation_id UNION ALL SELECT h.version, h.operation_id FROM memory_history h
+    WHERE h.tenant_id = m.tenant_id AND h.id = m.id) x
+    JOIN operations o ON o.tenant_id = m.tenant_id AND o.id = x.operation_id
+    WHERE x.version = 1 + (SELECT max(h.version) FROM memory_history h
+        WHERE h.tenant_id = m.tenant_id AND h.id = m.id AND h.state <> 'archived')))"""
 _TOUCHED = (
     "SELECT unnest(%(touching)s::uuid[]) "
     "UNION SELECT memory_id FROM facts WHERE tenant_id = %(tenant)s AND source_id = ANY (%(touching)s) "
@@ -187,8 +192,9 @@ async def evidence(
 ) -> dict[MemoryId, set[MemoryId]]:
     """What of each current fact is in recall: the fact itself, and the memories that it was taken from.
 
-    A fact is current when it is not superseded and holds now; one that extraction made counts when it knows what
-    attribute it tells, any other when it names its sources. `touching` narrows it to the facts of these memories.
+    A fact is current when it is in recall, or was there until it was forgotten, is not superseded and holds now; one
+    that extraction made counts when it knows what attribute it tells, any other when it names its sources. `touching`
+    narrows it to the facts of these memories.
     """
     narrowed = "" if touching is None else f"AND m.id IN ({_TOUCHED})"
     rows = await session.fetch(
@@ -196,7 +202,7 @@ async def evidence(
         WITH standing AS MATERIALIZED (
             SELECT m.id FROM memories m LEFT JOIN facts f ON f.tenant_id = m.tenant_id AND f.memory_id = m.id
             WHERE m.tenant_id = %(tenant)s AND m.space_id = %(space)s AND m.kind = ANY (%(fact_kinds)s)
-            AND (m.state = ANY (%(states)s) OR m.state = 'archived') AND m.superseded_by IS NULL
+            AND (m.state = ANY (%(states)s) OR {_FORGOTTEN}) AND m.superseded_by IS NULL
             AND {access.UNEXPIRED} AND {access.HOLDS} AND (f.memory_id IS NULL OR f.attribute <> '') {narrowed}
         ), sourced AS MATERIALIZED (
             SELECT s.id AS fact, f.source_id AS member FROM standing s
@@ -241,19 +247,14 @@ async def forgotten(session: ReadSession, look: Look, *, limit: int) -> list[Mem
 
 
 async def revivable(session: ReadSession, ids: Collection[MemoryId]) -> dict[SpaceId, list[MemoryId]]:
-    """Those of these archived memories that upkeep had archived, to save room, by space.
+    """Those of these memories that were archived by forgetting, by space.
 
-    What a person put away stays away, and so does what another memory took the place of.
+    What a person put away, or consolidation or a fusion made another memory of, stays away.
     """
     rows = await session.fetch(
-        "SELECT m.space_id, m.id FROM memories m JOIN LATERAL (SELECT x.operation_id FROM ("
-        "SELECT m.version, m.operation_id UNION ALL SELECT h.version, h.operation_id FROM memory_history h "
-        "WHERE h.tenant_id = m.tenant_id AND h.id = m.id) x WHERE x.version = 1 + (SELECT max(h.version) "
-        "FROM memory_history h WHERE h.tenant_id = m.tenant_id AND h.id = m.id AND h.state <> 'archived')) a ON true "
-        "JOIN operations o ON o.tenant_id = m.tenant_id AND o.id = a.operation_id "
-        "WHERE m.tenant_id = %(tenant)s AND m.id = ANY (%(ids)s) AND m.state = 'archived' "
-        "AND m.superseded_by IS NULL AND o.kind = ANY (%(kinds)s) ORDER BY m.number",
-        {"tenant": session.tenant_id, "ids": list(ids), "kinds": list(PUT_AWAY_BY)},
+        "SELECT m.space_id, m.id FROM memories m WHERE m.tenant_id = %(tenant)s AND m.id = ANY (%(ids)s) "
+        f"AND {_FORGOTTEN} ORDER BY m.number",
+        {"tenant": session.tenant_id, "ids": list(ids)},
         tuple_row,
     )
     found: dict[SpaceId, list[MemoryId]] = defaultdict(list)

@@ -21,21 +21,27 @@ JobState = Literal["waiting", "running", "retrying", "dead"]
 UPKEEP = ("consolidate", "forget", "compress")
 
 # Among the jobs that may run: the highest priority first, then the tenant that this worker served least recently
-# (`turns`, least recent first), then the oldest. As in procrastinate's own statement, of the jobs with one lock only
-# the first may run, and only when none of them is running. `urgent` false leaves the priority out.
+# (`turns`, least recent first), then the oldest; `urgent` false leaves the priority out. As in procrastinate's own
+# statement, a job may run when none with its lock is running, and none that is due goes before it. Of each tenant a few
+# are looked at, and not its first alone, since another worker may be taking that one; this way nothing large is sorted.
 TAKE = """
-WITH waiting AS (
-    SELECT id, lock, priority, scheduled_at, args ->> 'tenant_id' AS tenant,
-        row_number() OVER (PARTITION BY coalesce(lock, id::text) ORDER BY priority DESC, id) AS place
-    FROM procrastinate_jobs
-    WHERE status = 'todo' AND (%(queues)s::text[] IS NULL OR queue_name = ANY (%(queues)s::text[]))
-), turns AS (
-    SELECT tenant, turn FROM unnest(%(turns)s::text[]) WITH ORDINALITY AS t(tenant, turn)
+WITH due AS NOT MATERIALIZED (
+    SELECT id, lock, priority, args ->> 'tenant_id' AS tenant FROM procrastinate_jobs
+    WHERE status = 'todo' AND (scheduled_at IS NULL OR scheduled_at <= now())
+        AND (%(queues)s::text[] IS NULL OR queue_name = ANY (%(queues)s::text[]))
+), heads AS (
+    SELECT d.priority, d.tenant, (array_agg(d.id ORDER BY d.id))[:8] AS ids FROM due d
+    WHERE d.lock IS NULL OR (
+        d.lock NOT IN (SELECT lock FROM procrastinate_jobs WHERE status = 'doing' AND lock IS NOT NULL)
+        AND (d.lock NOT IN (SELECT lock FROM due WHERE lock IS NOT NULL GROUP BY lock HAVING count(*) > 1)
+            OR NOT EXISTS (SELECT 1 FROM due o WHERE o.lock = d.lock
+                AND (o.priority > d.priority OR (o.priority = d.priority AND o.id < d.id)))))
+    GROUP BY d.priority, d.tenant
 ), chosen AS (
-    SELECT j.id FROM waiting w JOIN procrastinate_jobs j ON j.id = w.id LEFT JOIN turns t ON t.tenant = w.tenant
-    WHERE j.status = 'todo' AND w.place = 1 AND coalesce(w.scheduled_at <= now(), true)
-        AND NOT EXISTS (SELECT 1 FROM procrastinate_jobs r WHERE r.status = 'doing' AND r.lock = w.lock)
-    ORDER BY CASE WHEN %(urgent)s THEN w.priority END DESC, t.turn NULLS FIRST, w.id
+    SELECT j.id FROM heads h CROSS JOIN unnest(h.ids) AS first(id) JOIN procrastinate_jobs j ON j.id = first.id
+    LEFT JOIN unnest(%(turns)s::text[]) WITH ORDINALITY AS t(tenant, turn) ON t.tenant = h.tenant
+    WHERE j.status = 'todo'
+    ORDER BY CASE WHEN %(urgent)s THEN h.priority END DESC, t.turn NULLS FIRST, j.id
     LIMIT 1 FOR UPDATE OF j SKIP LOCKED
 )
 UPDATE procrastinate_jobs j SET status = 'doing', worker_id = %(worker_id)s FROM chosen WHERE j.id = chosen.id

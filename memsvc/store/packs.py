@@ -35,11 +35,12 @@ Level = Literal["memory", "topic", "session"]
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What to pack: archived, and neither changed nor used since `before` (None: nothing archived); with `superseded`,
-    also what has a successor and no longer holds."""
+    """What to pack: what is `archived`, and was neither changed nor used after `untouched_since` (None: whenever);
+    what is `superseded` and no longer holds, archived or not."""
 
     space_id: SpaceId
-    before: datetime | None
+    archived: bool
+    untouched_since: datetime | None
     superseded: bool
     limit: int
 
@@ -90,18 +91,20 @@ async def find_candidates(session: ReadSession, wanted: Wanted, *, caller: Calle
 
     What is held stays where it is, and so do tensors.
     """
-    replaced = f"OR (m.state = ANY (%(editable)s) AND {_REPLACED})" if wanted.superseded else ""
     rows = await session.fetch(
         "SELECT m.id FROM memories m WHERE m.tenant_id = %(tenant)s AND m.space_id = %(space)s "
         "AND m.payload_type = 'plaintext' AND NOT m.legal_hold "
-        "AND ((m.state = 'archived' AND greatest(m.updated_at, m.last_accessed_at) <= %(before)s::timestamptz) "
-        f"{replaced}) "
+        "AND ((%(archived)s AND m.state = 'archived' AND (%(since)s::timestamptz IS NULL "
+        "OR greatest(m.updated_at, m.last_accessed_at) <= %(since)s)) "
+        f"OR (%(superseded)s AND m.state = ANY (%(editable)s) AND {_REPLACED})) "
         f"AND {access.UNEXPIRED} AND (%(admin)s OR {access.permitted('write', '%(space)s')}) "
         f"AND {_LOOSE} ORDER BY m.session_number, m.position, m.number LIMIT %(limit)s",
         {
             **access.parameters(session, caller, when),
             "space": wanted.space_id,
-            "before": wanted.before,
+            "archived": wanted.archived,
+            "since": wanted.untouched_since,
+            "superseded": wanted.superseded,
             "editable": list(EDITABLE_STATES),
             "limit": wanted.limit,
         },

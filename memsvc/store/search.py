@@ -39,13 +39,15 @@ class SearchedSpace:
 class MemoriesInScope:
     """Parallel arrays, one row a memory that may be returned: its content's number, session (-1: none) and place.
 
-    `source`: the content that it is a key of (-1: none). `listed`: 0 for one that may be returned as that key alone.
+    `source`: the content that it is a key of (-1: none), and `share` how far it may lift that. `listed`: 0 for one that
+    may be returned as that key alone.
     """
 
     memory: NDArray[np.int64]
     session: NDArray[np.int32]
     position: NDArray[np.int32]
     source: NDArray[np.int64]
+    share: NDArray[np.float32]
     listed: NDArray[np.int32]
 
 
@@ -61,7 +63,7 @@ class Ground:
 @dataclass(frozen=True, slots=True)
 class ScoredChunks:
     """Parallel arrays, one row a chunk: its number, the memory's that it speaks for, whose session (-1: none) and
-    place, its cosine (NaN: none), its terms, and whether it is a chunk of another memory, a key of this one."""
+    place, its cosine (NaN: none), its terms, and how far it may lift that memory, 0 when it is one of its own."""
 
     chunk: NDArray[np.int64]
     memory: NDArray[np.int64]
@@ -69,7 +71,7 @@ class ScoredChunks:
     position: NDArray[np.int32]
     dense: NDArray[np.float32]
     length: NDArray[np.int32]
-    key: NDArray[np.bool_]
+    share: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +118,11 @@ WHERE tenant_id = %(tenant)s AND space_id = {_BY_NAME} AND term = ANY(%(terms)s)
 _SCOPE = """
 SELECT coalesce(array_agg(r.number), '{{}}'), coalesce(array_agg(r.session), '{{}}'),
     coalesce(array_agg(r.position), '{{}}'), coalesce(array_agg(r.source), '{{}}'),
-    coalesce(array_agg(r.listed), '{{}}')
+    coalesce(array_agg(r.share), '{{}}'), coalesce(array_agg(r.listed), '{{}}')
 FROM (
     SELECT m.content_number AS number, coalesce(m.session_number, -1) AS session,
-        coalesce(m.position, -1) AS position, coalesce(m.key_of, -1) AS source, ({listed})::int AS listed
+        coalesce(m.position, -1) AS position, coalesce(m.key_of, -1) AS source, coalesce(m.key_share, 0)::real AS share,
+        ({listed})::int AS listed
     FROM {memories} m WHERE {usable}
 ) r
 """
@@ -168,11 +171,13 @@ WITH near AS MATERIALIZED (
 SELECT coalesce(array_agg(r.number), '{{}}'), coalesce(array_agg(r.memory), '{{}}'),
     coalesce(array_agg(r.session), '{{}}'), coalesce(array_agg(r.position), '{{}}'),
     coalesce(array_agg(r.score), '{{}}'), coalesce(array_agg(r.length), '{{}}'),
-    coalesce(array_agg(r.source), '{{}}'), coalesce(array_agg(r.listed), '{{}}')
+    coalesce(array_agg(r.source), '{{}}'), coalesce(array_agg(r.share), '{{}}'),
+    coalesce(array_agg(r.listed), '{{}}')
 FROM (
     SELECT c.number, m.content_number AS memory, coalesce(m.session_number, -1) AS session,
         coalesce(m.position, -1) AS position, coalesce((-(c.vec <#> %(query)s::vector))::real, 'NaN'::real) AS score,
-        c.length::int AS length, coalesce(m.key_of, -1) AS source, ({listed})::int AS listed
+        c.length::int AS length, coalesce(m.key_of, -1) AS source, coalesce(m.key_share, 0)::real AS share,
+        ({listed})::int AS listed
     FROM whole JOIN chunks c ON c.tenant_id = %(tenant)s AND c.memory_id = whole.memory_id
     JOIN {joined} m ON {on} AND m.content_number = c.content_number WHERE {usable}
 ) r
@@ -233,9 +238,12 @@ async def score_all(
         position=in_scope.position[row],
         dense=dense[there],
         length=length[there],
-        key=np.zeros(len(row), bool),
+        share=in_scope.share[row],
     )
-    return _speak(table, in_scope.source[row], in_scope.listed[row] > 0, in_scope)
+    # What is packed has no chunk to be shown by: its facts then stand for themselves.
+    shown = np.zeros(len(in_scope.memory), np.int32)
+    shown[row] = in_scope.listed[row]
+    return _speak(table, in_scope.source[row], in_scope.listed[row] > 0, replace(in_scope, listed=shown))
 
 
 def _find(numbers: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.intp]:
@@ -266,7 +274,7 @@ def _speak(
         position=np.where(key, among.position[speaks] if len(among.position) else 0, table.position)[kept],
         dense=table.dense[kept],
         length=table.length[kept],
-        key=key[kept],
+        share=np.where(key, table.share, np.float32(0))[kept],
     )
 
 
@@ -315,9 +323,9 @@ async def score_nearest(
         },
         tuple_row,
     )
-    chunk, memory, at_session, position, dense, length, source, listed = rows[0]
-    table = ScoredChunks(chunk, memory, at_session, position, dense, length, np.zeros(len(chunk), bool))
-    return _speak(table, source, listed > 0, MemoriesInScope(memory, at_session, position, source, listed))
+    chunk, memory, at_session, position, dense, length, source, share, listed = rows[0]
+    table = ScoredChunks(chunk, memory, at_session, position, dense, length, share)
+    return _speak(table, source, listed > 0, MemoriesInScope(memory, at_session, position, source, share, listed))
 
 
 # Both statements go from what was chosen to its rows, by primary key. OFFSET 0 (in `as_known` too) keeps the planner

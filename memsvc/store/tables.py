@@ -205,6 +205,7 @@ def _record_columns() -> list[Column[object]]:
         Column("legal_hold", Boolean, nullable=False, server_default="false"),
         Column("content_number", BigInteger, nullable=False, comment="which of its contents"),
         Column("key_of", BigInteger, comment="the content of another memory that it is a further key of"),
+        Column("key_share", Double, comment="how far it may lift that one: 1 when it says all that that one says"),
         Column("content_hash", LargeBinary, nullable=False),
         Column("fingerprint", LargeBinary, nullable=False, comment="what makes an exact duplicate"),
         Column("searchable", Boolean, nullable=False, comment="all its chunks are embedded"),

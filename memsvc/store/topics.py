@@ -78,10 +78,14 @@ _FACT_COLUMNS = [name for name in KnownFact.__slots__ if name not in ("source", 
 
 
 async def read_untold_facts(
-    session: ReadSession, space_id: SpaceId, *, encoder_id: int, now: datetime, limit: int
+    session: ReadSession, space_id: SpaceId, *, encoder_id: int, now: datetime, skipped: str, limit: int
 ) -> list[KnownFact]:
-    """Facts that hold and of which no summary of the space tells, nor ever told; the latest first."""
-    return await _read_facts(session, space_id, _UNTOLD, {"encoder": encoder_id, "now": now, "limit": limit})
+    """Facts that hold and of which no summary of the space tells, nor ever told; the latest first.
+
+    `skipped` is an attribute that is left out.
+    """
+    values = {"encoder": encoder_id, "now": now, "limit": limit, "skipped": skipped}
+    return await _read_facts(session, space_id, f"f.attribute <> %(skipped)s AND {_UNTOLD}", values)
 
 
 async def read_facts(

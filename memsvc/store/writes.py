@@ -78,6 +78,7 @@ class NewMemory:
     state: str = "generated"
     trust: float = 0.5
     key_of: int | None = None
+    key_share: float | None = None
     superseded_by: MemoryId | None = None
 
 
@@ -146,19 +147,19 @@ INSERT INTO memories (tenant_id, id, space_id, number, content_number, kind, pay
     session_number, position, origin, principal_id, occurred_at, occurred_zone, valid_from, valid_from_precision,
     valid_to, valid_to_precision, recorded_at, updated_at, operation_id, state, importance, trust, sensitivity,
     visibility, expires_at, retained_until, content_hash, fingerprint, searchable, metadata, key_of,
-    superseded_by)
+    key_share, superseded_by)
 SELECT %(tenant)s, r.id, %(space)s, r.number, r.number, r.kind, r.payload_type, r.role, r.name, r.session_id,
     r.session_number, r.position, r.origin, %(principal)s, r.occurred_at, r.occurred_zone, r.valid_from,
     r.valid_from_precision, r.valid_to, r.valid_to_precision, %(now)s, %(now)s, %(operation)s, r.state, r.importance,
     r.trust, r.sensitivity, r.visibility, r.expires_at, r.retained_until, decode(r.content_hash, 'hex'),
     decode(r.fingerprint, 'hex'), r.searchable, r.metadata, r.key_of,
-    r.superseded_by
+    r.key_share, r.superseded_by
 FROM jsonb_to_recordset(%(rows)s::jsonb) AS r(id uuid, number bigint, kind text, payload_type text, role text,
     name text, session_id uuid, session_number int, position int, origin text, occurred_at timestamptz,
     occurred_zone text, valid_from timestamptz, valid_from_precision text, valid_to timestamptz,
     valid_to_precision text, state text, importance float8, trust float8, sensitivity text, visibility text,
     expires_at timestamptz, retained_until timestamptz, content_hash text, fingerprint text, searchable bool,
-    metadata jsonb, key_of bigint, superseded_by uuid)
+    metadata jsonb, key_of bigint, key_share float8, superseded_by uuid)
 """
 
 _INSERT_CONTENTS = """
@@ -338,5 +339,6 @@ def _memory_row(memory: NewMemory) -> dict[str, object]:
         "searchable": memory.vectors is not None,
         "metadata": memory.metadata,
         "key_of": memory.key_of,
+        "key_share": memory.key_share,
         "superseded_by": memory.superseded_by,
     }

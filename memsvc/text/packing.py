@@ -100,6 +100,9 @@ def _decompress(packed: Pack) -> bytes:
     if packed.codec != CODEC:
         raise PackCorruptError(f"a pack has the codec {packed.codec!r}, which this version does not know")
     try:
+        # Before so much memory is asked for: a damaged header may name any size.
+        if zstandard.get_frame_parameters(packed.data).content_size != packed.raw_bytes:
+            raise PackCorruptError("a pack does not unpack to the bytes that were packed")
         return zstandard.ZstdDecompressor().decompress(packed.data, max_output_size=packed.raw_bytes)
     except zstandard.ZstdError:
         raise PackCorruptError("a pack cannot be decompressed") from None

@@ -24,6 +24,10 @@ from memsvc.upkeep.deciding import Plan
 from memsvc.upkeep.learning import Draft
 from memsvc.upkeep.model import Order
 
+# How far a key lifts its turn in recall: a reply with its question says all that the turn says, a fact a part of it.
+# Measured: with facts at 1 recall@10 is .787 on LoCoMo, at .5 and without their words .795 (.769 without keys).
+WHOLE, PART = 1.0, 0.5
+
 
 class ChangedError(Exception):
     """Something that the run had looked at is not as it was."""
@@ -208,6 +212,7 @@ def _new_memory(
         origin=EXTRACTED,
         trust=source.trust,
         key_of=source.content_number,
+        key_share=WHOLE if fact.attribute == ANSWERS else PART,
         state="archived" if is_refined else "generated",
         valid_to=None if replaced is None else replaced.at,
         valid_to_precision=None if replaced is None else replaced.precision,

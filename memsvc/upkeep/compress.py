@@ -153,7 +153,8 @@ async def _choose(session: ReadSession, space_id: SpaceId, order: Order, choice:
             days = 0.0
     wanted = Wanted(
         space_id,
-        None if days is None else order.now - timedelta(days=days),
+        archived=days is not None,
+        untouched_since=order.now - timedelta(days=days) if days else None,
         superseded=choice.superseded,
         limit=limit,
     )

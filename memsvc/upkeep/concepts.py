@@ -4,6 +4,7 @@ A concept is a memory with its parts in its metadata. It is there as soon as one
 and `activated`, once it has proved itself. Of one that somebody edited only the counts go on.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -53,7 +54,8 @@ async def learn_concepts(upkeep: Upkeep, order: Order) -> Run:
         found = await episodes.read_episodes(session, space_id, now=order.now, limit=order.limit)
         lessons = await episodes.read_lessons(session, space_id, limit=MOST_LESSONS) if found else []
     similarity = await compare_situations(upkeep.ingest, found, lessons)
-    return await derive(upkeep, order, space_id, plan_concepts(found, lessons, similarity))
+    plans = await asyncio.to_thread(plan_concepts, found, lessons, similarity)
+    return await derive(upkeep, order, space_id, plans)
 
 
 def plan_concepts(
@@ -86,7 +88,7 @@ def plan_concepts(
 def read_concept(metadata: Mapping[str, Any]) -> Concept | None:
     """The concept that the metadata of a memory holds; None when it was edited to something else."""
     try:
-        return Concept(
+        concept = Concept(
             situation=str(metadata["situation"]),
             steps=tuple(Step(str(step["text"]), int(step["seen"])) for step in metadata["suggestion"]),
             cues=tuple(map(str, metadata["cues"])),
@@ -100,6 +102,7 @@ def read_concept(metadata: Mapping[str, Any]) -> Concept | None:
         )
     except (KeyError, TypeError, ValueError):
         return None
+    return concept if concept.steps else None
 
 
 async def compare_situations(ingest: Ingest, found: Sequence[Episode], lessons: Sequence[Overview]) -> Similarity:

@@ -1,14 +1,18 @@
-"""What follows from new facts: which are learned, and what becomes of those that they touch. Pure."""
+"""What follows from new facts: which are learned, and what becomes of those that they touch. Pure.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+What is only said back, by an assistant or by who was told it, is linked to what it repeats and not learned, also when
+that is over by now: an echo revives nothing.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from memsvc.extraction.replies import ANSWERS
 from memsvc.ids import MemoryId, PrincipalId
 from memsvc.store.learning import Known
-from memsvc.upkeep.learning import Draft, claim_of
-from memsvc.upkeep.updating import Claim, Finding, compare
+from memsvc.upkeep.learning import CHANGED, Draft, claim_of
+from memsvc.upkeep.updating import Claim, Finding, compare, is_over
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +65,17 @@ class _Held:
     frozen: bool
 
 
-def decide(drafts: Sequence[Draft], known: Sequence[Known]) -> Plan:
+def decide(drafts: Sequence[Draft], known: Sequence[Known], past: Sequence[Known] = ()) -> Plan:
     """Take the new facts one by one, in the order in which they were said, against all that is held true so far.
 
     Facts are compared within one subject, and what is private to somebody with what is private to the same alone.
+    `past` are facts that hold no more and that a new one repeats.
     """
-    state = _Deciding([_of_known(one) for one in known])
-    for draft in sorted(drafts, key=lambda one: (one.claim.said_at, one.source.number, one.fact.start)):
+    state = _Deciding([_of_known(one) for one in known], [_of_known(one) for one in past])
+    for draft in sorted(drafts, key=lambda one: (one.said_at, one.source.number, one.fact.start)):
         state.take(draft)
-    changed = {one.old_id for one in (*state.refined, *state.replaced)}
-    versions = tuple((one.id, one.version) for one in known if one.id in changed)
+    touched = {id for one in (*state.refined, *state.replaced) for id in (one.old_id, one.new_id)}
+    versions = tuple((one.id, one.version) for one in known if one.id in touched)
     return Plan(
         tuple(state.new),
         tuple(state.links),
@@ -84,8 +89,9 @@ def decide(drafts: Sequence[Draft], known: Sequence[Known]) -> Plan:
 class _Deciding:
     """The facts held true, as the new ones come in."""
 
-    def __init__(self, held: Sequence[_Held]) -> None:
+    def __init__(self, held: Sequence[_Held], past: Sequence[_Held]) -> None:
         self._held = {one.id: one for one in held}
+        self._past = list(past)
         self.new: list[Draft] = []
         self.links: list[Link] = []
         self.refined: list[Touched] = []
@@ -94,32 +100,104 @@ class _Deciding:
 
     def take(self, draft: Draft) -> None:
         """Learn the fact, or link it to what says the same, and let it bear on what it touches."""
+        if draft.fact.attribute == ANSWERS:
+            self._answer(draft)
+            return
+        draft = self._adopted(draft)
         found = _of_draft(draft)
-        near = [one for one in self._held.values() if one.private_to == found.private_to and one.id != found.id]
+        near = list(self._near(found))
+        findings = [(one, compare(one.claim, found.claim)) for one in near]
         same = next((one for one in near if one.fingerprint == found.fingerprint), None)
-        findings = [] if draft.fact.attribute == ANSWERS else [(one, compare(one.claim, found.claim)) for one in near]
         same = same or next((one for one, finding in findings if finding.verdict == "same"), None)
+        same = same or self._echoed(draft, found)
         if same is not None and not draft.own:
-            self.links.append(Link(same.id, draft, echo=draft.source.role == "assistant"))
+            self.links.append(Link(same.id, draft, echo=draft.source.role == "assistant" or same in self._past))
+            for old, finding in findings:
+                if finding.verdict == "replaced" and old.id != same.id and same not in self._past:
+                    self._replace(old, same.id, finding, draft)
             return
         self.new.append(draft)
+        if (later := _later(findings)) is not None:
+            self.replaced.append(_replacement(found.id, later[0].id, later[1], at=later[0].claim.said_at))
+            self._past.append(found)
+            return
         for old, finding in findings:
             self._touch(old, found, finding, draft)
         self._held[found.id] = found
 
+    def _answer(self, draft: Draft) -> None:
+        """Quoted with its question, a reply is compared with nothing; said again, it is not learned again."""
+        found = _of_draft(draft)
+        same = next((one for one in self._near(found) if one.fingerprint == found.fingerprint), None)
+        if same is not None and not draft.own:
+            self.links.append(Link(same.id, draft, echo=draft.source.role == "assistant"))
+            return
+        self.new.append(draft)
+        self._held[found.id] = found
+
+    def _near(self, found: _Held) -> Iterator[_Held]:
+        """What may be compared: private facts are compared with those of the same principal alone."""
+        return (one for one in self._held.values() if one.private_to == found.private_to and one.id != found.id)
+
+    def _adopted(self, draft: Draft) -> Draft:
+        """What only tells of a change, "they moved me from D7 to C2", is about what it ends."""
+        if draft.fact.attribute != CHANGED:
+            return draft
+        found = _of_draft(draft)
+        over = {(one.claim.subject, one.claim.attribute) for one in self._near(found) if is_over(one.claim, found.claim)}
+        if len(over) != 1:
+            return draft
+        [(subject, attribute)] = over
+        return replace(draft, fact=replace(draft.fact, subject=subject, attribute=attribute))
+
+    def _echoed(self, draft: Draft, found: _Held) -> _Held | None:
+        """What holds no more, or was said by a user, and is only repeated here by somebody else."""
+        if draft.source.role == "assistant" and draft.source.name is None:
+            said = [one for one in (*self._near(found), *self._past) if one.fingerprint == draft.echoed]
+            if said:
+                return said[0]
+        if found.claim.changes:
+            return None
+        return next(
+            (
+                one
+                for one in self._past
+                if one.fingerprint == found.fingerprint
+                and one.private_to == found.private_to
+                and one.claim.speaker != found.claim.speaker
+            ),
+            None,
+        )
+
     def _touch(self, old: _Held, new: _Held, finding: Finding, draft: Draft) -> None:
-        touched = old.id, new.id, finding
         if finding.verdict == "conflict" or (finding.verdict == "replaced" and old.frozen):
-            self.conflicts.append(Touched(*touched))
+            self.conflicts.append(Touched(old.id, new.id, finding))
         elif finding.verdict == "replaced":
-            since = draft.fact.when
-            at = new.claim.said_at if since is None or draft.fact.kind == "event" else since.first
-            precision = "instant" if since is None or draft.fact.kind == "event" else since.precision
-            self.replaced.append(Replacement(*touched, at=max(at, old.claim.said_at), precision=precision))
-            self._held.pop(old.id, None)
+            self._replace(old, new.id, finding, draft)
         elif finding.verdict == "refined" and not old.own and not old.frozen:
-            self.refined.append(Touched(*touched))
+            self.refined.append(Touched(old.id, new.id, finding))
             self._held.pop(old.id, None)
+
+    def _replace(self, old: _Held, new_id: MemoryId, finding: Finding, draft: Draft) -> None:
+        since = draft.fact.when
+        is_dated = since is not None and draft.fact.kind != "event"
+        at = max(since.first if since is not None and is_dated else draft.said_at, old.claim.said_at)
+        precision = since.precision if since is not None and is_dated else "instant"
+        self.replaced.append(_replacement(old.id, new_id, finding, at=at, precision=precision))
+        self._held.pop(old.id, None)
+        self._past.append(old)
+
+
+def _later(findings: Sequence[tuple[_Held, Finding]]) -> tuple[_Held, Finding] | None:
+    """The first thing said after the new fact that took its place."""
+    over = [(old, finding) for old, finding in findings if finding.verdict == "outdated"]
+    return min(over, key=lambda pair: (pair[0].claim.said_at, pair[0].claim.number), default=None)
+
+
+def _replacement(
+    old_id: MemoryId, new_id: MemoryId, finding: Finding, *, at: datetime, precision: str = "instant"
+) -> Replacement:
+    return Replacement(old_id, new_id, finding, at=at, precision=precision)
 
 
 def _of_known(known: Known) -> _Held:

@@ -20,6 +20,7 @@ from memsvc.ingest.prepare import content_hash
 from memsvc.ingest.retention import retained_until
 from memsvc.ingest.units import Units, cut_all
 from memsvc.ingest.write import Ingest, Vectors, store_memories
+from memsvc.lifecycle import packing
 from memsvc.queue import enqueue
 from memsvc.store import lineage, memories, summaries, versions
 from memsvc.store.database import WriteSession
@@ -258,6 +259,8 @@ async def _revise(
             waiting |= vectors is None
             space = replace(space, next_memory=space.next_memory + 1, next_chunk=space.next_chunk + len(units.chunks))
         await versions.revise(session, operation, [plan.id], header)
+    # A summary that comes back into recall with what it said may have been packed meanwhile.
+    await packing.bring_back(ingest, session, operation, [plan.id for plan in plans if plan.state is not None])
     if waiting:
         await enqueue(ingest.queue, session, "embed", operation.space_id)
 

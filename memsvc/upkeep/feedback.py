@@ -85,10 +85,10 @@ async def give_feedback(upkeep: Upkeep, feedback: Feedback) -> Noted:
 
 
 async def revive(upkeep: Upkeep, caller: Caller, ids: Sequence[MemoryId], *, now: datetime) -> list[Run]:
-    """Bring back those of these memories that upkeep had archived: one operation a space. The others stay as they are.
+    """Bring back those of these memories that were forgotten: one operation a space. The others stay as they are.
 
-    The right to read is enough: what the service put away to save room, its readers call back by using it. What a
-    person archived, and what another memory took the place of, stays. Raises `NotFoundError`.
+    The right to read is enough: what the service put away to save room, its readers call back by using it. Raises
+    `NotFoundError`.
     """
     async with upkeep.ingest.database.write(caller.tenant_id) as session:
         _, spaces = await memories.lock_records(session, ids, caller=caller, when=When(now), right="read")

@@ -1,23 +1,31 @@
 """From what was read to the facts that it states, ready to be compared and stored. Pure but for its use of a model."""
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import orjson
 
+from memsvc.extraction.changes import closed, former, tells_change, tells_now
+from memsvc.extraction.echoes import only_restates
 from memsvc.extraction.facts import extract
 from memsvc.extraction.model import Fact, Said
 from memsvc.extraction.replies import ANSWERS, reply
 from memsvc.ids import MemoryId, SessionId
 from memsvc.store.learning import Known, Read
+from memsvc.text.analysis import analyze
 from memsvc.upkeep.updating import Claim
 
-RULES = "rules:1"
+RULES = "rules:2"
+# How a subject ends that is not alone, and the attribute of what only says that something changed.
+OTHERS = " and others"
+CHANGED = "changed"
 # Turns before a turn that it is read with.
 REACH = 3
 # What a text of these kinds tells is a fact already, and is compared with the others as it stands.
@@ -25,7 +33,7 @@ TOLD_KINDS = frozenset({"fact", "preference", "procedure"})
 KINDS: Mapping[str, str] = {"preference": "preference", "procedure": "procedure"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Draft:
     """A fact found in a memory. `own`: the memory is that fact itself, written by somebody.
 
@@ -42,8 +50,7 @@ class Draft:
     @property
     def fingerprint(self) -> bytes:
         """Equal for facts that say the same of the same: sixteen bytes."""
-        said = [self.fact.subject, self.fact.attribute, self.fact.value, self.fact.negated]
-        return hashlib.sha256(orjson.dumps(["extracted", *said])).digest()[:16]
+        return _fingerprint(self.fact)
 
     @property
     def kind(self) -> str:
@@ -51,19 +58,50 @@ class Draft:
         return KINDS.get(self.fact.kind, "fact")
 
     @property
+    def said_at(self) -> datetime:
+        """When it was said, as far as is known."""
+        return self.source.occurred_at or self.source.recorded_at
+
+    @property
+    def speaker(self) -> str | None:
+        """Who said it: a name, or a role where only that is known."""
+        return self.source.name or self.source.role
+
+    @cached_property
     def claim(self) -> Claim:
-        """What is compared with other facts."""
+        """What is compared with other facts, with all that the words say."""
+        words = self.source.content[self.fact.start : self.fact.end]
+        speaker = self.source.name or f"the {self.source.role or 'speaker'}"
         return Claim(
-            subject=self.fact.subject,
+            subject=alone(self.fact.subject),
             attribute=self.fact.attribute,
             value=self.fact.value,
             negated=self.fact.negated,
             confidence=self.fact.confidence,
-            said_at=self.source.occurred_at or self.source.recorded_at,
+            said_at=self.said_at,
             session=self.source.session_id,
             number=self.source.number,
-            speaker=self.source.name or self.source.role,
+            speaker=self.speaker,
+            ended=former(words),
+            closed=tuple((matter.subject, matter.attribute) for matter in closed(words, speaker)),
+            words=frozenset(analyze(words)),
+            changes=tells_change(words),
+            now=tells_now(words),
         )
+
+    @property
+    def matters(self) -> set[tuple[str, str]]:
+        """The (subject, attribute) that it may bear on."""
+        found = set(self.claim.closed)
+        if self.fact.attribute not in ("", ANSWERS, CHANGED):
+            found.add((self.claim.subject, self.fact.attribute))
+        return found | {(f"{subject}{OTHERS}", attribute) for subject, attribute in found}
+
+    @property
+    def echoed(self) -> bytes:
+        """The fingerprint of what it would repeat, if an assistant only gives a user's words back."""
+        subject = re.sub(r"^the assistant\b", "the user", self.fact.subject)
+        return _fingerprint(replace(self.fact, subject=subject))
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -82,10 +120,20 @@ class Draft:
         return found
 
 
+def _fingerprint(fact: Fact) -> bytes:
+    said = [fact.subject, fact.attribute, fact.value, fact.negated]
+    return hashlib.sha256(orjson.dumps(["extracted", *said])).digest()[:16]
+
+
+def alone(subject: str) -> str:
+    """A subject without those who are with it: where "Ann and others" live, Ann does."""
+    return subject.replace(OTHERS, "")
+
+
 def claim_of(known: Known) -> Claim:
     """What a fact that is there claims."""
     return Claim(
-        subject=known.subject,
+        subject=alone(known.subject),
         attribute=known.attribute,
         value=known.value,
         negated=known.negated,
@@ -175,5 +223,5 @@ def facts_of(heard: Heard) -> list[Fact]:
 
 def replies_of(heard: Heard) -> list[Fact]:
     """What a turn answers."""
-    answer = None if heard.own else reply(heard.said, heard.before)
+    answer = None if heard.own or only_restates(heard.said.content) else reply(heard.said, heard.before)
     return [] if answer is None else [answer]

@@ -22,8 +22,10 @@ from memsvc.upkeep.model import Change, Order, Upkeep
 SECTIONS: Mapping[str, str] = {"fact": "profile", "preference": "preferences", "procedure": "instructions"}
 # What happened once, and what was only answered, is no trait.
 PASSING = frozenset({"event", "answer", "decision"})
-# A claim is sure by itself, or because it was said more than once, or because somebody called it important.
-SURE, REPEATED, IMPORTANT = 0.7, 2, 0.75
+# A claim is sure by itself, or because it was said more than once, or because somebody called it important. An
+# instruction is meant to last, a liking may be of the moment.
+SURE: Mapping[str, float] = {"fact": 0.85, "preference": 0.85, "procedure": 0.75}
+REPEATED, IMPORTANT = 2, 0.75
 MOST_TOKENS = 512
 MOST_OF_SECTION = 200
 # A claim is in the core memory when one line there has this share of its terms.
@@ -93,7 +95,7 @@ def as_changes(proposals: Sequence[Proposal], sections: Sequence[Record]) -> lis
 def _lasts(claim: Claim) -> bool:
     if claim.kind not in SECTIONS or claim.type in PASSING or not claim.attribute:
         return False
-    return claim.confidence >= SURE or claim.sources >= REPEATED or claim.importance >= IMPORTANT
+    return claim.confidence >= SURE[claim.kind] or claim.sources >= REPEATED or claim.importance >= IMPORTANT
 
 
 def _strength(claim: Claim) -> float:
@@ -120,4 +122,4 @@ def _proposal(label: str, claims: Sequence[Claim]) -> Proposal:
     lines = [claim.content.strip() for claim in claims]
     text = "\n".join(line if line.endswith((".", "!", "?")) else f"{line}." for line in lines)
     times = sum(max(1, claim.sources) for claim in claims)
-    return Proposal(label, text, tuple(claim.id for claim in claims), f"{len(claims)} facts, stated {times} times")
+    return Proposal(label, text, tuple(claim.id for claim in claims), f"stated {times} times in all")

@@ -3,6 +3,7 @@
 Read, think with no transaction open, then apply inside the caller's transaction and operation.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -46,7 +47,8 @@ async def summarize_sessions(upkeep: Upkeep, order: Order, *, idle: timedelta = 
         space_id = await access.require(session, caller, order.space, "write")
         reading = await read_histories(upkeep, session, space_id, now=order.now, idle=idle, limit=order.limit)
     texts = {} if order.dry_run else await write_texts(upkeep, caller.tenant_id, reading.histories)
-    plans = plan_summaries(reading.histories, write=lambda passage: texts.get(passage.key))
+    # Long enough to hold up whoever shares the event loop.
+    plans = await asyncio.to_thread(plan_summaries, reading.histories, write=lambda passage: texts.get(passage.key))
     return await derive(upkeep, order, space_id, plans, more=reading.more)
 
 

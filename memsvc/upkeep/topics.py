@@ -5,6 +5,8 @@ and length. A new fact joins the summary that it fits, as a new version of it, o
 have been said; one that no longer holds leaves it.
 """
 
+import asyncio
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +15,7 @@ import numpy as np
 
 from memsvc.extraction.clusters import COHESION, Statement, Vectors, cluster, cohesive, distinct, nearest_group
 from memsvc.extraction.model import Said
+from memsvc.extraction.replies import ANSWERS
 from memsvc.extraction.summaries import Choice, heading, select
 from memsvc.ids import MemoryId, new_uuid
 from memsvc.ingest.prepare import content_hash
@@ -27,9 +30,11 @@ from memsvc.upkeep.overviews import BY_RULES, standing
 
 # A topic is worth a summary of its own from so many facts on, said on so many occasions.
 LEAST_FACTS, LEAST_OCCASIONS = 4, 2
+# With fewer facts on a subject it cannot be told what they share from what all of them say of it.
+LEAST_KNOWN = 8
 # A topic that keeps less than this is none any more.
 FEWEST_LEFT = 2
-MOST_TOKENS = 240
+MOST_TOKENS = 160
 MOST_OVERVIEWS = 200
 # Facts compared with each other at a time: the work is quadratic.
 MOST_FACTS = 1000
@@ -49,7 +54,9 @@ async def summarize_topics(upkeep: Upkeep, order: Order) -> Run:
     async with ingest.database.read(caller.tenant_id) as session:
         space_id = await access.require(session, caller, order.space, "write")
         keys: Mapping[str, Any] = {"encoder_id": ingest.encoder_id, "now": order.now}
-        untold = await topics.read_untold_facts(session, space_id, **keys, limit=min(order.limit, MOST_FACTS))
+        untold = await topics.read_untold_facts(
+            session, space_id, **keys, skipped=ANSWERS, limit=min(order.limit, MOST_FACTS)
+        )
         overviews = await topics.read_space_overviews(
             session,
             space_id,
@@ -61,7 +68,7 @@ async def summarize_topics(upkeep: Upkeep, order: Order) -> Run:
         members = {memory_id for overview in overviews for memory_id in overview.members}
         facts = {fact.source.id: fact for fact in await topics.read_facts(session, space_id, members, **keys)}
     known = [Topic(one, tuple(facts[member] for member in one.members if member in facts)) for one in overviews]
-    plans = plan_topics(untold, known)
+    plans = await asyncio.to_thread(plan_topics, untold, known)
     return await derive(upkeep, order, space_id, plans)
 
 
@@ -78,12 +85,21 @@ def plan_topics(untold: Sequence[KnownFact], known: Sequence[Topic]) -> list[Der
     joined = {topic.overview.source.id: list(topic.facts) for topic in ours}
     waiting = [fact for fact in loose if not _join(fact, ours, joined, vectors)]
     plans = [plan for topic in ours if (plan := _renew(topic, joined[topic.overview.source.id])) is not None]
-    groups = cluster([_statement(fact) for fact in waiting], _stack([vectors[fact.source.id] for fact in waiting]))
-    for group in groups:
-        facts = [waiting[place] for place in group]
-        if len(facts) >= LEAST_FACTS and _occasions(facts) >= LEAST_OCCASIONS:
-            plans.append(_plan(facts, None))
-    return plans
+    counts = Counter(fact.subject for fact in compared)
+    waiting = [fact for fact in waiting if counts[fact.subject] >= LEAST_KNOWN]
+    return plans + [_plan(facts, None) for facts in _group(waiting, vectors)]
+
+
+def _group(waiting: Sequence[KnownFact], vectors: Mapping[MemoryId, Vectors]) -> list[list[KnownFact]]:
+    """New topics among facts that fit none, each with all that the next run would put to it."""
+    places = cluster([_statement(fact) for fact in waiting], _stack([vectors[fact.source.id] for fact in waiting]))
+    groups = [[waiting[place] for place in group] for group in places]
+    groups = [facts for facts in groups if len(facts) >= LEAST_FACTS and _occasions(facts) >= LEAST_OCCASIONS]
+    taken = {fact.source.id for facts in groups for fact in facts}
+    for fact in waiting:
+        if fact.source.id not in taken:
+            _put(fact, [facts for facts in groups if facts[0].subject == fact.subject], vectors)
+    return groups
 
 
 def _join(
@@ -92,20 +108,21 @@ def _join(
     joined: Mapping[MemoryId, list[KnownFact]],
     vectors: Mapping[MemoryId, Vectors],
 ) -> bool:
-    """Put a fact to the topic whose facts it is all near to, if they still cohere with it."""
-    near = [topic for topic in known if topic.overview.metadata.get("subject") == fact.subject]
-    groups = [
-        _stack([vectors[one.source.id] for one in joined[topic.overview.source.id] if one.source.id in vectors])
-        for topic in near
-    ]
-    place = nearest_group(vectors[fact.source.id], groups)
+    """Whether a fact was put to one of the topics of its subject."""
+    near = [topic.overview for topic in known if topic.overview.metadata.get("subject") == fact.subject]
+    return _put(fact, [joined[overview.source.id] for overview in near], vectors)
+
+
+def _put(fact: KnownFact, topics: Sequence[list[KnownFact]], vectors: Mapping[MemoryId, Vectors]) -> bool:
+    """Add a fact to the topic whose facts it is all near to, if they still cohere with it."""
+    rows = [_stack([vectors[one.source.id] for one in facts if one.source.id in vectors]) for facts in topics]
+    place = nearest_group(vectors[fact.source.id], rows)
     if place is None:
         return False
-    members = joined[near[place].overview.source.id]
-    every = [one for one in [*members, fact] if one.source.id in vectors]
+    every = [one for one in [*topics[place], fact] if one.source.id in vectors]
     if cohesive([_statement(one) for one in every], _stack([vectors[one.source.id] for one in every])):
         return False
-    members.append(fact)
+    topics[place].append(fact)
     return True
 
 
@@ -132,7 +149,7 @@ def _renew(topic: Topic, facts: Sequence[KnownFact]) -> Derivation | None:
 
 def _plan(facts: Sequence[KnownFact], before: Overview | None) -> Derivation:
     ordered = sorted(facts, key=lambda fact: (fact.source.occurred_at or fact.recorded_at, fact.source.content_number))
-    texts = [_day(fact) + " ".join(fact.content.split()) for fact in ordered]
+    texts = [_dated(fact) for fact in ordered]
     choices = [Choice(text, fact.content, place) for place, (text, fact) in enumerate(zip(texts, ordered, strict=True))]
     chosen = select(choices, most_tokens=MOST_TOKENS, vectors=_distinct(ordered)) or [0]
     content = "\n".join(texts[place] for place in chosen)
@@ -163,9 +180,11 @@ def _place(fact: KnownFact) -> list[object] | None:
     return None if fact.position is None else [fact.session, fact.position, fact.start, fact.end]
 
 
-def _day(fact: KnownFact) -> str:
-    at = fact.source.occurred_at
-    return heading(Said("", None, None, at=None if at is None else at.astimezone(read_zone(fact.source.occurred_zone))))
+def _dated(fact: KnownFact) -> str:
+    """A fact with the day in front, unless it tells it itself."""
+    at, content = fact.source.occurred_at, " ".join(fact.content.split())
+    day = "" if at is None else heading(Said("", None, None, at=at.astimezone(read_zone(fact.source.occurred_zone))))
+    return content if day.rstrip(": ") in content else day + content
 
 
 def _occasions(facts: Sequence[KnownFact]) -> int:

@@ -25,8 +25,8 @@ from memsvc.inference.types import EncoderSpec, Vectors
 from memsvc.observability import configure_logs
 from memsvc.queue import libpq_url
 
-CHUNKS, MEMORIES = 8, 16
-TEXT_S = 0.004
+CHUNKS, MEMORIES = 12, 8
+TEXT_S = 0.001
 
 
 class SlowEncoder(FakeEncoder):

@@ -1,9 +1,7 @@
-"""Compressing: what leaves the hot tier and says the same, comes back byte for byte, and is gone when it is erased."""
+"""Compressing: what leaves the hot tier says the same, comes back byte for byte, and nothing leaves unchecked."""
 
 import asyncio
 import hashlib
-import io
-import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from uuid import UUID
@@ -14,88 +12,37 @@ from hypothesis import strategies as st
 from psycopg.rows import tuple_row
 from sqlalchemy import Connection, text
 
-from memsvc.consolidation.deliver import deliver
-from memsvc.consolidation.jobs import embed_pending
+from memsvc.consolidation.jobs import index_space
 from memsvc.deployment import Deployment
 from memsvc.ids import MemoryId
 from memsvc.lifecycle import packing
 from memsvc.store import packs
-from memsvc.store.schema import TENANT_TABLES
-from memsvc.text.packing import Pack, unpack
 from memsvc.upkeep import compress as compressing
 from memsvc.upkeep.compress import compress_due
 from memsvc.upkeep.model import Order
 from tests.integration.conftest import Clock, Service, open_service
-from tests.integration.people import person
-
-# What must not be changed on its way: combined and lone marks, line ends, white space, astral planes.
-ODD = ["cafe\u0301 or café?", "two\r\nlines\n\n", "  ends with spaces  ", "\ufeff😀 \u202e reversed", "zwei ½ ﬁn"]
-
-
-async def call(
-    service: Service, method: str, path: str, body: object = None, status: int = 200, **query: object
-) -> dict:
-    response = await service.client.request(method, path, json=body, params=query)
-    assert response.status_code == status, response.text
-    return response.json() if response.content else {}
-
-
-async def say(service: Service, *contents: str, session: str = "monday", space: str = "default") -> list[str]:
-    messages = [{"role": "user", "name": "Ana", "content": content} for content in contents]
-    added = await service.add(space=space, session=session, messages=messages)
-    return [item["id"] for item in added["items"]]
-
-
-async def archive(service: Service, *ids: str) -> None:
-    for memory in ids:
-        await call(service, "DELETE", f"/v1/memories/{memory}", mode="archive", status=204)
-
-
-async def compress(service: Service, status: int = 200, **request: object) -> dict:
-    return await call(service, "POST", "/v1/compress", request, status)
-
-
-async def get(service: Service, memory: str) -> dict:
-    return await call(service, "GET", f"/v1/memories/{memory}")
-
-
-async def versions(service: Service, memory: str) -> list[str]:
-    """What each version says, oldest first."""
-    found = (await call(service, "GET", f"/v1/memories/{memory}/history"))["versions"]
-    return [one["memory"]["content"] for one in found]
-
-
-async def undo(service: Service, operation: str, status: int = 200) -> dict:
-    return await call(service, "POST", f"/v1/operations/{operation}/undo", status=status)
-
-
-async def found(service: Service, query: str, **request: object) -> list[tuple[str, float, int, int]]:
-    results = (await service.recall(query, k=50, **request))["results"]
-    return [(one["memory"]["content"], one["score"], one["snippet_start"], one["snippet_end"]) for one in results]
-
-
-def packed(changes: dict) -> list[str]:
-    return [change["memory_id"] for change in changes["changes"] if change["action"] == "pack"]
+from tests.integration.packed import (
+    HOT,
+    ODD,
+    TIERS,
+    archive,
+    call,
+    compress,
+    embed,
+    found,
+    get,
+    packed,
+    reader,
+    say,
+    undo,
+    unpacked,
+    versions,
+)
 
 
 @pytest.fixture
 def rows(owner: Connection, service: Service) -> Callable[[str], list[tuple]]:
-    """Rows of the test's tenant by a statement with `:tenant`."""
-
-    def read(sql: str) -> list[tuple]:
-        owner.rollback()
-        return [tuple(row) for row in owner.execute(text(sql), {"tenant": service.caller.tenant_id})]
-
-    return read
-
-
-HOT = "SELECT memories, chunks, terms FROM spaces WHERE tenant_id = :tenant"
-TIERS = (
-    "SELECT (SELECT count(*) FROM chunks WHERE tenant_id = :tenant), "
-    "(SELECT coalesce(sum(octet_length(entries)) / 8, 0)::int FROM postings WHERE tenant_id = :tenant), "
-    "(SELECT count(*) FROM contents WHERE tenant_id = :tenant AND content <> ''), "
-    "(SELECT count(*) FROM packs WHERE tenant_id = :tenant)"
-)
+    return reader(owner, service)
 
 
 async def test_what_is_archived_leaves_the_hot_tier_and_says_the_same(service: Service, rows: Callable) -> None:
@@ -111,8 +58,8 @@ async def test_what_is_archived_leaves_the_hot_tier_and_says_the_same(service: S
     assert rows(TIERS)[0][2:] == (8, 0)
     done = await compress(service, reason="to save room")
     assert packed(done) == gone
-    assert rows(TIERS) == [(1, 2, 1, 1)]
-    assert rows(HOT) == [(7, 1, 2)]
+    assert rows(TIERS) == [(1, 3, 1, 1)]
+    assert rows(HOT) == [(7, 1, 3)]
     for memory, old in zip(gone, before, strict=True):
         assert await get(service, memory) == {**old, "packed": True}
         assert hashlib.sha256(old["content"].encode()).hexdigest() == old["content_hash"]
@@ -259,11 +206,50 @@ async def test_what_is_activated_is_found_again(service: Service) -> None:
     assert await found(service, query) == before
 
 
-async def embed(service: Service) -> None:
+async def test_what_was_forgotten_and_packed_comes_back_once_it_proves_useful(service: Service) -> None:
+    gone = await say(service, "The spare key hangs behind the clock.", "Ok, thanks!")
+    before = await found(service, "spare key")
+    await call(service, "PUT", "/v1/spaces/default", {"policies": {"forget": {"budget": {"memories": 0}}}})
+    assert len((await call(service, "POST", "/v1/forget", {}))["changes"]) == 2
+    assert packed(await compress(service, archived_days=0)) == gone
+    assert (await get(service, gone[0]))["packed"] is True
+    noted = await call(service, "POST", "/v1/feedback", {"memories": [gone[0]], "verdict": "used"})
+    assert noted["items"][0]["revived"] is True
+    await embed(service)
+    memory = await get(service, gone[0])
+    assert (memory["packed"], memory["searchable"], memory["state"]) == (False, True, "activated")
+    assert [content for content, *_ in await found(service, "spare key")] == [before[0][0]]
+    await undo(service, noted["operations"][0])
+    assert (await get(service, gone[0]))["packed"] is True
+
+
+@pytest.mark.parametrize("exact_scan_limit", [1000, 0], ids=["exact", "hnsw"])
+async def test_the_facts_of_what_is_packed_stand_for_themselves(deployment: Deployment, exact_scan_limit: int) -> None:
+    async with open_service(deployment, exact_scan_limit=exact_scan_limit) as service:
+        (turn,) = await say(service, "She keeps hers behind the clock, as ever.")
+        text_ = {"content": "Ana's spare key hangs behind the clock.", "derived_from": [turn]}
+        fact = (await service.add(texts=[text_]))["items"][0]["id"]
+        async with service.services.database.write(service.caller.tenant_id) as session:
+            await session.run(
+                "UPDATE memories SET key_of = (SELECT content_number FROM memories WHERE id = %(turn)s) "
+                "WHERE id = %(fact)s",
+                {"turn": UUID(turn), "fact": UUID(fact)},
+            )
+        await index(service)
+        query = "Where does the spare key hang?"
+        assert [content for content, *_ in await found(service, query)] == ["She keeps hers behind the clock, as ever."]
+        await archive(service, turn)
+        await compress(service)
+        for recipe in ("balanced", "deep"):
+            assert [content for content, *_ in await found(service, query, recipe=recipe)] == [text_["content"]]
+
+
+async def index(service: Service) -> None:
+    """Let the space be searched as its size asks for."""
     async with service.services.database.read(service.caller.tenant_id) as session:
-        spaces = await session.fetch("SELECT id FROM spaces", {}, tuple_row)
-    for (space,) in spaces:
-        await embed_pending(service.services.ingest, service.caller.tenant_id, space)
+        ((space, chunks),) = await session.fetch("SELECT id, next_chunk FROM spaces", {}, tuple_row)
+    if chunks > service.services.ingest.exact_scan_limit:
+        await index_space(service.services.ingest, service.caller.tenant_id, space)
 
 
 async def test_without_the_encoder_a_restore_waits_for_vectors_alone(service: Service) -> None:
@@ -334,146 +320,6 @@ async def test_a_policy_packs_by_itself(service: Service, other: Service, clock:
     await compress_due(upkeep, now=clock.now)
     assert (await get(service, recent))["packed"] is True
     assert (await get(other, theirs))["packed"] is False
-
-
-async def test_what_others_keep_private_is_not_packed_or_restored(service: Service, deployment: Deployment) -> None:
-    ana, ben = person(service, deployment, "ana"), person(service, deployment, "ben")
-    secret = await ana.add("Ana's secret.", visibility="private")
-    open_one = await ana.add("What Ana said.")
-    for memory in (secret, open_one):
-        await ana.call("DELETE", f"/v1/memories/{memory}?mode=archive")
-    assert packed(await ben.post("/v1/compress")) == [open_one]
-    assert packed(await ana.post("/v1/compress")) == [secret]
-    await ben.post(f"/v1/memories/{secret}/restore", status=404)
-    assert (await ben.post(f"/v1/memories/{open_one}/restore", {"level": "session"}))["restored"] == [open_one]
-    assert (await ana.get(f"/v1/memories/{secret}"))["content"] == "Ana's secret."
-    await compress(service, 404, space="nowhere")
-
-
-async def test_memories_of_two_tenants_share_no_pack(service: Service, other: Service, owner: Connection) -> None:
-    for one in (service, other):
-        (gone,) = await say(one, "The same words.")
-        await archive(one, gone)
-        await compress(one)
-    owner.rollback()
-    holders = owner.execute(
-        text("SELECT count(DISTINCT v.tenant_id) FROM contents v JOIN packs p ON p.id = v.pack_id GROUP BY p.id")
-    )
-    assert set(holders.scalars()) == {1}
-
-
-def unpacked(rows: Callable) -> str:
-    """All that any pack of the tenant holds."""
-    held = rows("SELECT codec, data, raw_bytes, raw_hash FROM packs WHERE tenant_id = :tenant")
-    found = [unpack(Pack(codec, bytes(data), size, bytes(digest))) for codec, data, size, digest in held]
-    return "\n".join(content for each in found for content in each.values())
-
-
-def holding(owner: Connection, word: str) -> list[str]:
-    """The tables of which some row holds the word."""
-    owner.rollback()
-    return [
-        table
-        for table in TENANT_TABLES
-        if owner.execute(
-            text(f"SELECT count(*) FROM {table} x WHERE x::text ILIKE :word"), {"word": f"%{word}%"}
-        ).scalar_one()
-    ]
-
-
-async def test_what_is_erased_is_in_no_table_and_no_pack(service: Service, owner: Connection, rows: Callable) -> None:
-    secret, kept, edited = await say(
-        service, "The code is zyzzyva7.", "The gate is green.", "Now zyzzyva7, later krait."
-    )
-    await call(service, "PATCH", f"/v1/memories/{edited}", {"content": "The gate needs paint."})
-    await archive(service, secret, kept, edited)
-    await compress(service)
-    assert "zyzzyva7" in unpacked(rows)
-    assert holding(owner, "zyzzyva7") == []  # compressed: it takes unpacking to see it
-    done = await call(service, "POST", "/v1/erase", {"memories": [secret, edited]})
-    assert (done["plan"]["named"], done["receipt"]["counts"]["versions"]) == (2, 5)
-    assert ("zyzzyva7" in unpacked(rows), "krait" in unpacked(rows)) == (False, False)
-    assert holding(owner, "zyzzyva7") == []
-    assert (unpacked(rows), (await get(service, kept))["content"]) == ("The gate is green.", "The gate is green.")
-    await call(service, "DELETE", f"/v1/memories/{kept}", status=204)
-    assert (rows(TIERS), rows(HOT)) == ([(0, 0, 0, 0)], [(0, 0, 0)])
-
-
-async def test_what_is_made_again_forgets_what_was_packed(service: Service, owner: Connection, rows: Callable) -> None:
-    first, second = await say(service, "Ana likes zyzzyva7.", "Ana plays the cello.")
-    fused = (await call(service, "POST", "/v1/fuse", {"memories": [first, second]}))["id"]
-    await archive(service, fused)
-    await compress(service)
-    assert "zyzzyva7" in unpacked(rows)
-    await call(service, "POST", "/v1/erase", {"memories": [first]})
-    assert (await get(service, fused))["content"] == "Ana plays the cello."
-    assert ("zyzzyva7" in unpacked(rows), holding(owner, "zyzzyva7")) == (False, [])
-
-
-async def test_a_fork_has_packs_of_its_own(service: Service, rows: Callable) -> None:
-    gone, kept = await say(service, "The gate was red.", "The gate is green.")
-    await call(service, "POST", "/v1/spaces/default/snapshots", {"name": "then"}, 201)
-    await archive(service, gone)
-    await compress(service)
-    await call(service, "POST", "/v1/spaces/default/fork", {"to": "what-if"}, 201)
-    await call(service, "POST", "/v1/spaces/default/fork", {"to": "as-it-was", "at": "then"}, 201)
-    await embed(service)
-    copies = (await call(service, "GET", "/v1/memories", space="what-if"))["items"]
-    assert [(one["content"], one["packed"]) for one in copies] == [
-        ("The gate was red.", True),
-        ("The gate is green.", False),
-    ]
-    assert [content for content, *_ in await found(service, "gate", spaces=["what-if"])] == ["The gate is green."]
-    assert {content for content, *_ in await found(service, "gate", spaces=["as-it-was"])} == {
-        "The gate was red.",
-        "The gate is green.",
-    }
-    assert rows("SELECT count(DISTINCT space_id) FROM packs WHERE tenant_id = :tenant") == [(2,)]
-    await call(service, "POST", "/v1/erase", {"space": "default"})
-    assert (rows(TIERS)[0][3], kept in str(await call(service, "GET", "/v1/memories"))) == (0, False)
-
-
-async def test_a_bundle_carries_what_is_packed(service: Service, other: Service) -> None:
-    gone, edited = await say(service, *ODD[:2])
-    await say(service, "The gate is green.")
-    await archive(service, gone, edited)
-    await compress(service)
-    await call(service, "PATCH", f"/v1/memories/{edited}", {"content": "Edited after."})
-    bundle = (await service.client.get("/v1/spaces/default/export?embeddings=true")).content
-    lines = zipfile.ZipFile(io.BytesIO(bundle)).read("contents.jsonl").decode().splitlines()
-    assert len(lines) == 4
-    done = await other.client.post("/v1/spaces/default/import", content=bundle)
-    assert done.status_code == 200, done.text
-    assert (done.json()["memories"], done.json()["pending"]) == (3, 0)
-    for memory in (gone, edited):
-        assert await get(other, memory) == await get(service, memory)
-        assert await versions(other, memory) == await versions(service, memory)
-    assert ((await get(other, gone))["packed"], (await get(other, edited))["packed"]) == (True, False)
-    assert (await other.client.get("/v1/spaces/default/export?embeddings=true")).content == bundle
-    await call(other, "POST", f"/v1/memories/{gone}/state", {"state": "activated"})
-    assert (await found(other, ODD[0]))[0][0] == ODD[0]
-
-
-async def test_a_copy_follows_its_source_in_and_out_of_packs(service: Service) -> None:
-    (source,) = await say(service, "The gate is green.", space="team")
-    await call(service, "POST", "/v1/subscriptions", {"space": "mine", "source": "team"}, 201)
-
-    async def follow() -> dict:
-        async with service.services.database.read(service.caller.tenant_id) as session:
-            spaces = await session.fetch("SELECT id FROM spaces WHERE name = 'team'", {}, tuple_row)
-        await deliver(service.services.ingest, service.caller.tenant_id, spaces[0][0], clock=service.services.clock)
-        return (await call(service, "GET", "/v1/memories", space="mine"))["items"][0]
-
-    assert (await follow())["state"] == "generated"
-    await archive(service, source)
-    assert (await follow())["state"] == "archived"
-    assert len(packed(await compress(service, space="mine"))) == 1
-    await compress(service, space="team")
-    await call(service, "POST", f"/v1/memories/{source}/state", {"state": "activated"})
-    copy = await follow()
-    assert (copy["state"], copy["packed"]) == ("activated", False)
-    await embed(service)
-    assert [content for content, *_ in await found(service, "gate", spaces=["mine"])] == ["The gate is green."]
 
 
 async def test_what_came_back_meanwhile_stays(

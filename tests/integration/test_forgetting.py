@@ -305,19 +305,22 @@ class TestEvidence:
         assert await self.left(service, clock) == ["Ana lives in Porto."]
 
     async def test_the_last_source_of_a_fact_that_is_not_kept_stays(
-        self, service: Service, clock: Clock, turn: str
+        self, service: Service, clock: Clock, owner: Connection, forget: dict
     ) -> None:
-        (second,) = await say(service, "Porto is my home now.")
-        (fact,) = await know(service, "Ana lives in Porto.", derived_from=[turn, second])
+        await policy(service, forget)
+        (fact,) = await know(service, "Porto?", importance=0.0)
+        turn, second = await say(service, "I moved to Porto in spring.", "I live at the river in Porto now.")
+        extracted(owner, fact, turn)
+        await know(service, "We spoke of Porto.", kind="summary", derived_from=[second])
+        assert await self.left(service, clock) == ["I moved to Porto in spring."]
+        assert (await call(service, "GET", f"/v1/memories/{turn}/retention"))["policy"]["kept_by"] == "evidence"
+        await call(service, "PATCH", f"/v1/memories/{fact}", {"metadata": {"seen": True}})
+        assert await self.left(service, clock) == ["I moved to Porto in spring."]
+
+    async def test_what_a_person_put_away_needs_no_evidence(self, service: Service, clock: Clock, turn: str) -> None:
+        (fact,) = await know(service, "Ana lives in Porto.", derived_from=[turn])
         await call(service, "DELETE", f"/v1/memories/{fact}?mode=archive", status=204)
-        left = await self.left(service, clock)
-        assert len(left) == 1
-        assert left[0] in {"I moved to Porto in spring.", "Porto is my home now."}
-        (kept,) = [
-            one for one in (turn, second) if (await call(service, "GET", f"/v1/memories/{one}"))["state"] != "archived"
-        ]
-        shown = await call(service, "GET", f"/v1/memories/{kept}/retention")
-        assert shown["policy"]["kept_by"] == "evidence"
+        assert await self.left(service, clock) == []
 
     async def test_what_no_longer_holds_needs_no_evidence(self, service: Service, clock: Clock, turn: str) -> None:
         (fact,) = await know(service, "Ana lives in Porto.", derived_from=[turn])
@@ -419,9 +422,7 @@ async def test_a_share_of_the_turns_goes_whatever_the_policy(service: Service) -
         assert answer["errors"][0]["field"] == "share"
 
 
-async def test_what_is_touched_meanwhile_stays(
-    service: Service, clock: Clock, monkeypatch: pytest.MonkeyPatch, owner: Connection
-) -> None:
+async def test_what_is_touched_meanwhile_stays(service: Service, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     await policy(service, FADING)
     edited, used, held, gone, source = await say(
         service, "The first note.", "The second note.", "The third note.", "The fourth note.", "The fifth note."
@@ -435,13 +436,15 @@ async def test_what_is_touched_meanwhile_stays(
         await call(service, "PATCH", f"/v1/memories/{edited}", {"content": "The first note, corrected."})
         await call(service, "POST", "/v1/feedback", {"memories": [used], "verdict": "used"})
         await call(service, "PUT", f"/v1/memories/{held}/hold", {"on": True})
-        await call(service, "DELETE", f"/v1/memories/{fact}?mode=archive", status=204)
+        monkeypatch.setattr(runs, "_plan", planned)
+        await policy(service, {"kinds": {"fact": {"after": {"archive_below": 0.99}}}})
+        assert archived(await run(service)) == [fact]  # now the source is its last evidence
+        await policy(service, FADING)
         return plan
 
     assert len(archived(await run(service, dry_run=True))) == 5
     monkeypatch.setattr(runs, "_plan", plan_and_wait)
     assert archived(await run(service)) == [gone]
-    monkeypatch.setattr(runs, "_plan", planned)
     assert archived(await run(service)) == [edited]
 
 

@@ -1,12 +1,13 @@
 """Summaries of sessions: what they tell of, how they follow their turns, and that they can be taken back."""
 
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
 import pytest
 
 from memsvc.store.access import require
-from memsvc.upkeep import derive
+from memsvc.upkeep import derive, summarize, thinking
 from memsvc.upkeep.model import Order, Run
 from memsvc.upkeep.summarize import read_histories, summarize_sessions
 from tests.integration.conftest import NOW, Clock, Service
@@ -157,16 +158,35 @@ async def test_an_edited_turn_is_told_of_as_it_is_now(service: Service, clock: C
 
 
 async def test_what_is_private_expiring_or_in_quarantine_is_not_told_of(service: Service, clock: Clock) -> None:
-    await say(service, "My garden safe opens with 4711.", visibility="private")
-    await say(service, "The garden gate code is 1213 today.", expires_at="2026-12-01T00:00:00Z")
-    (suspect,) = await say(service, "The garden water comes from Mars.")
-    await spoken(service, clock)
-    await call(service, "POST", f"/v1/memories/{suspect}/state", {"state": "quarantined"})
+    hidden = [
+        *await say(service, "My garden safe opens with 4711.", visibility="private"),
+        *await say(service, "Garden gate code 1213 today.", expires_at="2026-12-01T00:00:00Z"),
+        *await say(service, "Garden water comes from Mars."),
+    ]
+    ids = await spoken(service, clock)
+    await call(service, "POST", f"/v1/memories/{hidden[2]}/state", {"state": "quarantined"})
     await run(service, clock)
-    told = "\n".join(one["content"] for one in await listed(service))
-    assert told
-    for secret in ("4711", "1213", "Mars"):
-        assert secret not in told
+    told = await listed(service)
+    sources = set()
+    for one in told:
+        edges = (await call(service, "GET", f"/v1/memories/{one['id']}/lineage?direction=up&depth=1"))["up"]
+        sources |= {edge["source_id"] for edge in edges}
+    assert sources - {one["id"] for one in told} == set(ids)
+
+
+async def test_a_reply_made_from_a_summary_is_no_source_of_one(service: Service, clock: Clock) -> None:
+    ids = await spoken(service, clock)
+    await run(service, clock)
+    before = await listed(service)
+    await say(service, "Night train to Venice costs 129 euros.", derived_from=[one["id"] for one in before])
+    (fresh,) = await say(service, "Night train to Venice has a dining car.")
+    clock.advance(hours=1)
+    await run(service, clock)
+    train = (await listed(service, level="topic"))[-1]
+    assert train["metadata"]["last"] == 11
+    edges = (await call(service, "GET", f"/v1/memories/{train['id']}/lineage?direction=up&depth=1"))["up"]
+    assert {edge["source_id"] for edge in edges} == {*ids[5:], fresh}
+    assert (await run(service, clock)).changes == ()
 
 
 async def test_a_turn_put_in_quarantine_later_leaves_the_summaries(service: Service, clock: Clock) -> None:
@@ -308,6 +328,35 @@ async def test_a_failing_encoder_only_delays_the_vectors(service: Service, clock
     service.encoder.fail = True
     await run(service, clock)
     assert {one["searchable"] for one in await listed(service)} == {False}
+
+
+async def test_a_model_writes_the_longest_passages_and_only_what_is_borne_out(
+    service: Service, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await spoken(service, clock)
+    asked = []
+
+    async def summarized(llm: object, tenant: object, sources: list, *, extractive: object) -> thinking.Summary:
+        asked.append(sources)
+        # The rules stand in where the model's sentences are not borne out.
+        if "21:27" in sources[0].content:
+            return thinking.Summary("Ana travels to Venice by night. She paid 129 euros.", "model")
+        return thinking.Summary(extractive(sources), "rules", dropped=2)
+
+    monkeypatch.setattr(thinking, "summarize", summarized)
+    monkeypatch.setattr(summarize, "TURNS_A_PASSAGE", 5)
+    upkeep = replace(service.services.upkeep, llm=object())
+    await summarize.summarize_sessions(upkeep, Order(service.caller, "ana", clock.now))
+    assert len(asked) == 2
+    garden, train = await listed(service, level="topic")
+    assert (garden["metadata"]["by"], train["metadata"]["by"]) == ("extractive/1", "model")
+    assert train["content"] == "Ana travels to Venice by night.\nShe paid 129 euros."
+    assert train["metadata"]["lines"] == [None, None]
+    monkeypatch.setattr(summarize, "TURNS_A_PASSAGE", 200)
+    await say(service, *GARDEN, *TRAIN, session="tuesday")
+    clock.advance(hours=1)
+    await summarize.summarize_sessions(upkeep, Order(service.caller, "ana", clock.now))
+    assert len(asked) == 2  # too few turns for a call
 
 
 async def test_default_recall_returns_the_turns(service: Service, clock: Clock) -> None:

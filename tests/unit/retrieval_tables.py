@@ -1,6 +1,6 @@
 """Small tables for the ranking tests."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -18,15 +18,16 @@ class Chunks:
     session: np.ndarray
     position: np.ndarray
     dense: np.ndarray
-    key: np.ndarray
+    share: np.ndarray
 
 
-def chunks(*rows: tuple[int, int, int, int, float], keys: Sequence[int] = ()) -> Chunks:
-    """Rows are (chunk, memory, session, position, cosine); `keys` are the chunks that only speak for their memory."""
+def chunks(*rows: tuple[int, int, int, int, float], keys: Mapping[int, float] | None = None) -> Chunks:
+    """Rows are (chunk, memory, session, position, cosine); `keys` are chunks of others, with the share of each."""
     columns = list(zip(*rows, strict=True)) if rows else [()] * 5
     types = (np.int64, np.int64, np.int32, np.int32, np.float32)
     arrays = [np.array(column, dtype) for column, dtype in zip(columns, types, strict=True)]
-    return Chunks(*arrays, np.isin(arrays[0], keys))
+    shares = [(keys or {}).get(int(number), 0.0) for number in arrays[0]]
+    return Chunks(*arrays, np.array(shares, np.float32))
 
 
 def evidence(

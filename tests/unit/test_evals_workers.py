@@ -3,119 +3,31 @@
 import json
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import httpx
 import pytest
-from evals_samples import MOMENT, FakeService, locomo_sample, memory
+from evals_samples import FakeService, locomo_sample
+from evals_upkept import Upkept
 from typer.testing import CliRunner
 
 from evals import workers_budget, workers_cost, workers_planted, workers_recall, workers_run, workers_undo, workers_year
 from evals.cli import app
 from evals.corpus import DatasetError
+from evals.llm_server import Question
 from evals.planted import cases
 from evals.service import Service
-from evals.workers_endpoint import Meter, answer, reply
+from evals.workers_llm import Diligent, reply
 from evals.workers_run import Order
 from evals.workers_service import Target
 from evals.year import simulate
+from memsvc.inference.llm import Message
 from memsvc.inference.llm_prompts import Prompt
 from memsvc.upkeep.thinking_outputs import PROMPTS
-
-
-@dataclass
-class Upkept(FakeService):
-    """The fake service with upkeep: consolidation learns one fact of every turn, forgetting keeps to the budget."""
-
-    facts: dict[UUID, UUID] = field(default_factory=dict)
-    budgets: dict[str, int] = field(default_factory=dict)
-    archived: set[UUID] = field(default_factory=set)
-    feedback: list[dict[str, Any]] = field(default_factory=list)
-    undone: list[str] = field(default_factory=list)
-    runs: dict[str, int] = field(default_factory=dict)
-    per_run: int = 5
-
-    def answer(self, request: httpx.Request) -> httpx.Response:
-        """One request."""
-        path = request.url.path
-        body = json.loads(request.content) if request.content else {}
-        if path == "/v1/memories" and request.method == "GET":
-            return httpx.Response(200, json={"items": self._list(request.url.params), "next_cursor": None})
-        if path in {"/v1/consolidate", "/v1/forget", "/v1/compress"}:
-            self.runs[path] = self.runs.get(path, 0) + 1
-            return httpx.Response(200, json=self._run(path, body))
-        if path == "/v1/conflicts":
-            return httpx.Response(200, json={"items": [], "next_cursor": None})
-        if path == "/v1/feedback":
-            self.feedback.append(body)
-            return httpx.Response(200, json={"items": [], "operations": []})
-        if path.startswith("/v1/spaces/"):
-            budget = body["policies"]["forget"]
-            turns = budget["kinds"]["turn"] if "kinds" in budget else budget
-            self.budgets[path.rpartition("/")[2]] = turns["budget"]["memories"]
-            return httpx.Response(200, json={})
-        if path.endswith("/lineage"):
-            return httpx.Response(200, json=self._lineage(UUID(path.split("/")[3])))
-        if path.endswith("/undo"):
-            self.undone.append(path.split("/")[3])
-            return httpx.Response(200, json={"operation_id": str(uuid4()), "restored": [], "archived": []})
-        if path.endswith("/supersede"):
-            return httpx.Response(404, text="there is none")
-        return super().answer(request)
-
-    def _list(self, params: httpx.QueryParams) -> list[dict[str, Any]]:
-        space = params["space"]
-        found = [memory(identity, message, space) for identity, message in self.spaces.get(space, {}).items()]
-        for each in found:
-            each["state"] = "archived" if UUID(each["id"]) in self.archived else "generated"
-            each["kind"] = "fact" if UUID(each["id"]) in self.facts else "turn"
-        wanted = {name: params[name] for name in ("kind", "state") if name in params}
-        return [each for each in found if all(each[name] == value for name, value in wanted.items())]
-
-    def _run(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        space = self.spaces.setdefault(body["space"], {})
-        changes: list[dict[str, Any]] = []
-        left = 0
-        if path == "/v1/consolidate":
-            turns = [one for one in space if one not in self.facts and one not in self.facts.values()]
-            left = len(turns) - self.per_run
-            for turn in turns[: self.per_run]:
-                fact = uuid4()
-                self.facts[fact] = turn
-                space[fact] = {**space[turn], "content": f"Known: {space[turn]['content']}"}
-                changes.append({"action": "learn", "memory_id": str(fact), "sources": [str(turn)], "reason": "said"})
-        elif path == "/v1/forget" and body["space"] in self.budgets:
-            hot = [one for one in space if one not in self.facts and one not in self.archived]
-            over = len(hot) - self.budgets[body["space"]]
-            left = over - self.per_run
-            for turn in hot[: max(0, min(over, self.per_run))]:
-                self.archived.add(turn)
-                changes.append({"action": "archive", "memory_id": str(turn), "sources": [], "reason": "over budget"})
-        operation = str(uuid4()) if changes else None
-        return {
-            "space": body["space"],
-            "dry_run": body["dry_run"],
-            "operation_id": operation,
-            "changes": changes,
-            "more": left > 0,
-        }
-
-    def _recall(self, body: dict[str, Any]) -> dict[str, Any]:
-        found = super()._recall(body)
-        for result in found["results"]:
-            result["memory"]["kind"] = "fact" if UUID(result["memory"]["id"]) in self.facts else "turn"
-        return found
-
-    def _lineage(self, identity: UUID) -> dict[str, Any]:
-        up = []
-        if identity in self.facts:
-            edge = {"derived_id": str(identity), "source_id": str(self.facts[identity]), "source_version": 1}
-            up = [{**edge, "operation_id": str(uuid4()), "recorded_at": MOMENT, "depth": 1}]
-        return {"id": str(identity), "up": up, "down": [], "superseded_by": [], "supersedes": []}
 
 
 def reach(fake: FakeService) -> Target:
@@ -243,7 +155,7 @@ def test_an_undo_is_measured_against_what_was_before(data: Path) -> None:
     target = reach(fake)
     conversation = next(iter(workers_recall.suites.load("locomo", data / "locomo").conversations()))
     target.client.add(messages=[{"role": "user", "content": turn.content} for turn in conversation.turns], space="s")
-    undoing = workers_undo.Undoing(target, "s", conversation)
+    undoing = workers_undo.Undoing(target, "s", conversation, say=silent)
     undoing.work("consolidate")
     undoing.work("forget")
     assert [step.name for step in undoing.steps] == ["consolidate", "consolidate"]
@@ -252,6 +164,21 @@ def test_an_undo_is_measured_against_what_was_before(data: Path) -> None:
     assert found["undo.operations"] == 2
     assert cast("float", found["undo.exact"]) < 1
     assert found["undo.operations_exact"] == 0
+    assert found["undo.operations_refused"] == 0
+
+
+def test_an_undo_that_is_refused_restores_nothing(data: Path) -> None:
+    fake = Upkept(per_run=2)
+    target = reach(fake)
+    conversation = next(iter(workers_recall.suites.load("locomo", data / "locomo").conversations()))
+    target.client.add(messages=[{"role": "user", "content": "A heron on a jetty."}], space="s")
+    said: list[str] = []
+    undoing = workers_undo.Undoing(target, "s", conversation, say=said.append)
+    undoing.work("consolidate")
+    fake.refuses_undo = True
+    found = undoing.take_back()
+    assert (found["undo.exact"], found["undo.operations_refused"], found["undo.operations"]) == (0, 1, 1)
+    assert "changed since" in said[0]
 
 
 def test_answers_are_the_same_to_the_last_bit() -> None:
@@ -287,7 +214,7 @@ def test_throughput_is_a_ratio_of_medians(data: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("prompt", PROMPTS, ids=lambda prompt: prompt.name)
-def test_the_counting_endpoint_answers_in_the_form_of_every_prompt(prompt: Prompt[Any]) -> None:
+def test_the_diligent_model_answers_in_the_form_of_every_prompt(prompt: Prompt[Any]) -> None:
     data: dict[str, Any] = {
         "extract_facts": {
             "most": 3,
@@ -301,16 +228,11 @@ def test_the_counting_endpoint_answers_in_the_form_of_every_prompt(prompt: Promp
         "verify": {"sentences": [{"sentence": 1, "text": "The rudder arrived.", "sources": ["The rudder arrived."]}]},
         "judge": {"first": {"text": "a"}, "second": {"text": "b"}},
     }[prompt.name]
-    request = prompt.request(data, max_tokens=100)
-    body = {
-        "messages": [{"role": message.role, "content": message.content} for message in request.messages],
-        "response_format": {"type": "json_schema", "json_schema": {"name": request.purpose}},
-    }
-    meter = Meter()
-    completion = answer(body, meter)
-    output = prompt.read(completion["choices"][0]["message"]["content"])
-    assert meter.calls == {prompt.name: 1}
-    assert meter.input_tokens == completion["usage"]["prompt_tokens"] > 100
+    model = Diligent()
+    asked = {"messages": [{"role": message.role, "content": message.content} for message in _request(prompt, data)]}
+    output = prompt.read(model.answer(Question(prompt.name, data, 0, asked)).text)
+    assert model.calls == {prompt.name: 1}
+    assert model.input_tokens > 100
     if prompt.name == "extract_facts":
         (fact,) = output.facts
         assert (fact.turn, fact.quote) == (2, "I planted a quince tree behind the workshop.")
@@ -318,7 +240,11 @@ def test_the_counting_endpoint_answers_in_the_form_of_every_prompt(prompt: Promp
         assert [sentence.text for sentence in output.sentences] == ["The rudder arrived."]
 
 
-def test_the_counting_endpoint_knows_no_other_purpose() -> None:
+def _request(prompt: Prompt[Any], data: dict[str, Any]) -> tuple[Message, ...]:
+    return prompt.request(data, max_tokens=100).messages
+
+
+def test_the_diligent_model_knows_no_other_purpose() -> None:
     assert reply("guess", {}) == {}
 
 

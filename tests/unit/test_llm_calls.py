@@ -187,6 +187,12 @@ async def test_repeated_failures_give_the_model_a_pause_that_grows(
     assert (await calls.ask(REQUEST, purse)).text == "I have nothing to say."
 
 
+async def test_failures_between_answers_are_no_reason_for_a_pause(calls: Calls, server: ScriptedModel) -> None:
+    for _ in range(4):
+        server.script.extend([Reply(status=500), Reply("fine")])
+        assert (await calls.ask(REQUEST, Purse())).text == "fine"
+
+
 async def test_a_request_that_is_refused_is_no_reason_for_a_pause(calls: Calls, server: ScriptedModel) -> None:
     server.script.extend([Reply(status=413)] * 5)
     for _ in range(5):
@@ -328,7 +334,7 @@ async def test_settings_make_a_model_and_send_nothing(server: ScriptedModel) -> 
     assert calls.model.name == "small"
     assert server.questions == []
     await calls.ask(REQUEST, Purse())
-    assert server.authorizations == ["Bearer key-2"]
+    assert server.headers[0]["authorization"] == "Bearer key-2"
     await calls.close()
 
 

@@ -91,6 +91,7 @@ def test_the_same_question_is_the_same_request() -> None:
         f"\n  {ANSWER}\n",
         f"```json\n{ANSWER}\n```",
         f"The answer:\n```\n{ANSWER}\n```\nI hope that helps.",
+        f"In {{braces}}:\n```json\n{ANSWER}\n```\nand {{more}}.",
         f"Sure! {ANSWER} Anything else?",
         f'<think>{{"relation": "unrelated"}} or not?</think>{ANSWER}',
         ANSWER.replace("}", ', "explanation": "they say the same"}'),

@@ -48,6 +48,10 @@ def test_one_turn_on_something_else_is_no_segment() -> None:
     assert cut(vectors) == [(0, 13)]
 
 
+def test_a_change_is_cut_once_however_short_a_segment_may_be() -> None:
+    assert cut(topics(8, 8), bounds=Bounds(least_turns=1, most_tokens=10**6)) == [(0, 8), (8, 16)]
+
+
 def test_nothing_and_one_turn() -> None:
     assert segment(np.empty((0, 4), np.float32), [], []) == []
     assert cut(topics(1)) == [(0, 1)]

@@ -32,7 +32,7 @@ def test_what_tells_something_is_kept_and_greetings_are_not() -> None:
         "Thanks a lot, Ben.",
         "The moving van from Lisbon comes on Saturday at 8:30.",
     )
-    assert texts(turns) == [
+    assert texts(turns, most_tokens=120) == [
         "Ana, 2 March 2026: I signed the lease for the flat in Rua das Flores on 14 February.",
         "Ana, 2 March 2026: The moving van from Lisbon comes on Saturday at 8:30.",
     ]
@@ -62,10 +62,10 @@ def test_each_theme_is_covered_before_one_is_told_in_full() -> None:
 
 
 def test_a_line_says_where_it_is_from() -> None:
-    turns = said("Well.  The spare key hangs\nbehind the boiler.", "Ok.")
+    turns = said("Ok.", "Well.  The spare   key hangs behind the boiler. Sure!")
     (line,) = summarize(turns)
-    assert (line.turn, line.text) == (0, "Ana, 2 March 2026: behind the boiler.") or "spare key" in line.text
-    assert turns[line.turn].content[line.start : line.end].split() == line.text.split(": ", 1)[1].split()
+    assert (line.turn, line.start, line.end) == (1, 7, 47)
+    assert line.text == "Ana, 2 March 2026: The spare key hangs behind the boiler."
 
 
 def test_the_heading_has_what_is_known_in_the_speakers_zone() -> None:
@@ -102,7 +102,7 @@ def test_vectors_join_what_is_said_in_other_words() -> None:
 def test_questions_and_the_speakers_names_tell_little() -> None:
     assert telling("Where does Rosa keep the spare key?") < telling("Rosa keeps the spare key here.")
     assert telling("Thanks so much, Caroline!", {"Caroline"}) == 0
-    assert telling("Thanks so much, Caroline!") > 0
+    assert telling("Thanks so much, Caroline!") == 0
 
 
 words = st.lists(
@@ -176,10 +176,12 @@ def test_a_chain_of_neighbours_is_no_cluster() -> None:
 
 
 def test_what_all_statements_of_a_subject_share_is_left_out() -> None:
-    shared = near(5, 5) + 3 * near(1, seed=9)
+    shared = near(12, 12) + 2 * near(1, seed=9)
     shared = (shared / np.linalg.norm(shared, axis=1, keepdims=True)).astype(np.float32)
-    assert len(cluster(about("ana", 10), shared)) == 1
-    assert cluster(about("ana", 10), distinct(about("ana", 10), shared)) == [(0, 1, 2, 3, 4), (5, 6, 7, 8, 9)]
+    assert len(cluster(about("ana", 24), shared)) == 1
+    apart = distinct(about("ana", 24), shared)
+    assert cluster(about("ana", 24), apart) == [tuple(range(12)), tuple(range(12, 24))]
+    assert np.allclose(np.linalg.norm(apart, axis=1), 1)
 
 
 def test_a_statement_joins_the_group_that_it_is_all_near_to() -> None:
