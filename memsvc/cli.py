@@ -20,6 +20,7 @@ from memsvc.commands import (
     sharing,
     spaces,
     tensors,
+    upkeep,
 )
 from memsvc.errors import MemsvcError
 
@@ -76,6 +77,10 @@ app.command(rich_help_panel="Lifecycle")(lifecycle.operations)
 app.command(rich_help_panel="Lifecycle")(lifecycle.undo)
 app.command(rich_help_panel="Lifecycle")(lifecycle.erase)
 app.command(rich_help_panel="Lifecycle")(lifecycle.verify_receipt)
+for keep in (upkeep.consolidate, upkeep.forget, upkeep.compress, upkeep.feedback, upkeep.retention):
+    app.command(rich_help_panel="Upkeep")(keep)
+app.add_typer(upkeep.conflicts, name="conflicts", rich_help_panel="Upkeep")
+app.add_typer(upkeep.scratch, name="scratch", rich_help_panel="Upkeep")
 app.command(rich_help_panel="Sharing")(sharing.changes)
 for name, group in (
     ("grants", sharing.grants),

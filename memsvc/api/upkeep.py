@@ -46,6 +46,7 @@ def to_response(run: Run, order: Order) -> UpkeepResponse:
         space=order.space,
         dry_run=order.dry_run,
         operation_id=run.operation_id,
+        further=list(run.further),
         changes=[
             UpkeepChange(
                 action=change.action,

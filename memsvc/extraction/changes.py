@@ -119,6 +119,20 @@ _MAY_END = re.compile(
 )
 
 
+_INTENDED = re.compile(
+    r"""\b(?:try(?:ing|ied)?|tried|want(?:s|ed|ing)?|plan(?:s|ning|ned)?|hop(?:e|es|ing)|need(?:s|ed)?|going|gonna|like|love|decid(?:e|ing)|how|whether
+      |ready|able|aim(?:s|ing)?|intend(?:s|ing)?|prefer|wish|ways?|time|agreed|considered|about|used|advised|told\s+\w+|help(?:s|ed)?(?:\s+me)?)\s+to\s+(?!the\b|an?\b|my\b)
+    |\b(?:consider(?:s|ing)?|thinking|wonder(?:ing)?|should|might|may|could|would|will|recommend\w*|suggest\w*|if|unless|how\s+about|in\s+case|avoid)\b
+    |['’](?:ll|d)\b|\?|^(?:don['’]t|do\s+not|let['’]?s|never|always)\b""",
+    re.VERBOSE | re.IGNORECASE,
+)
+
+
+def is_intended(text: str) -> bool:
+    """Whether what the words say is only meant, wished, asked or advised, so that nothing has ended yet."""
+    return _INTENDED.search(text) is not None
+
+
 def is_marked(text: str) -> bool:
     """Whether the words may tell of a change: enough, where the statement names what was so before."""
     return _MARKED.search(text) is not None
@@ -146,9 +160,10 @@ def closed(text: str, speaker: str) -> tuple[Matter, ...]:
     found: dict[Matter, None] = {}
     for pattern in (_CLOSES, _IS_CLOSED):
         for match in pattern.finditer(text):
-            matter = matter_of(match["n"], owner=match["o"].lower(), speaker=speaker, starts=False)
-            if matter is not None:
-                found[matter] = None
+            for owner in {match["o"].lower(), "my"}:
+                matter = matter_of(match["n"], owner=owner, speaker=speaker, starts=False)
+                if matter is not None:
+                    found[matter] = None
     return tuple(found)
 
 

@@ -134,7 +134,7 @@ _CALLED = re.compile(r"[A-Z][\w'’-]+$")
 def _of_possession(statement: Statement) -> Iterator[Key]:
     subject = fold_subject(statement.subject)
     match = _POSSESSED.match(subject)
-    owner, noun = (match[1], match[2]) if match else ("", "")
+    owner, noun = (match[1], re.sub(r" (?:these days|nowadays|now)$", "", match[2])) if match else ("", "")
     if not match and (of := _OF.match(subject)) and of[1].strip() in _ATTRIBUTES:
         owner, noun = of[2], of[1].strip()
     if statement.base == "be" and statement.subject == statement.speaker and _is_name(statement.rest):

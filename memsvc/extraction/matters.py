@@ -91,9 +91,11 @@ rehearsal: rehearsal | choir practice | band practice | practice
 exam: exam | test
 """
 # What is told of things; "the deadline of the grant" is the grant's, "the code of my locker" is mine.
-OF_THINGS = word_set("budget status database hosting deadline price license owner lead version port language") | {
+OF_THINGS = word_set("budget status database hosting deadline license owner lead version port language") | {
     "release date", "team size",
 }  # fmt: skip
+# What may be one thing on weekdays and another on Sundays.
+SCOPED = word_set("commute bedtime coffee shift") | {"wake-up time", "working hours"}
 RECURRING = word_set("sync standup retro planning one-on-one class training rehearsal review")
 
 
@@ -119,7 +121,7 @@ LASTING = word_set("birthday height origin") | {"blood type", "middle name", "bi
 # Further attributes, of which a subject has one value at a time.
 _STATES = word_set("capacity limit target nationality degree password height opening closing") | {
     "test coverage", "word count", "start date", "zodiac sign", "shoe size", "opening time", "closing time", "salary offer",
-    "called", "deliveries",
+    "called", "deliveries", "reply language",
 } | SINGLE_VALUED | frozenset(NOUNS.values()) | LASTING | word_set("weight shift gym plan port team") | {
     "working hours", "hourly rate", "team size", "language", "time", "place", "temperature", "heard as", "savings",
     "supported team",
@@ -220,7 +222,7 @@ def matter_of(phrase: str, *, owner: str, speaker: str, starts: bool) -> Matter 
         kept = [*qualifier, *kept]
     subject = named or (fold(thing) if thing else fold(speaker))
     matter = _named_matter(" ".join(kept), subject, thing)
-    if matter is not None and matter.event and not thing and not named and owner in ("the", ""):
+    if matter is not None and matter.event and not thing and not named and owner == "the":
         return replace(matter, subject=f"the {' '.join(kept)}")
     return matter
 
@@ -307,7 +309,7 @@ def _thing_of(complement: str) -> str:
 
 def _qualifier(complement: str) -> list[str]:
     """ "for my locker", "of the other team": words that tell one such thing from another."""
-    if complement.lower() in ("me", "us", "now", "today", "me now"):
+    if complement.lower() in ("me", "us", "now", "today", "me now", "sure", "real", "good"):
         return []
     bare = _DETERMINER.sub("", clean(complement, article=True))
     return [word for word in bare.split()[:3] if word not in _MODIFIERS and word not in words.PREPOSITIONS]

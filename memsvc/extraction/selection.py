@@ -75,7 +75,7 @@ _REPORTING = word_set(
 _TIME_NOUNS = word_set(
     """
     week weekend month year morning afternoon evening summer winter spring fall autumn monday tuesday wednesday
-    thursday friday saturday sunday time day
+    thursday friday saturday sunday time day days
     """
 )
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from memsvc.extraction import words
 from memsvc.extraction.changes import tells_change
 from memsvc.extraction.frames import FRAMES, LABELS, Frame
-from memsvc.extraction.matters import NOUNS, RECURRING, Matter, matter_of
+from memsvc.extraction.matters import NOUNS, RECURRING, SCOPED, Matter, matter_of
 from memsvc.extraction.people import possessive
 from memsvc.extraction.selection import is_unreal
-from memsvc.extraction.typed import kind_of
+from memsvc.extraction.typed import TYPES, kind_of
 from memsvc.extraction.values import clean
 from memsvc.extraction.words import word_set
 from memsvc.text.analysis import fold
@@ -43,7 +43,7 @@ _IT = re.compile(
 # What was so at another time, what somebody says, and what is only thought of.
 _STORY = re.compile(
     r"""\b(?:used\s+to|when\s+i\s+was|back\s+(?:then|when)|years?\s+ago|as\s+a\s+(?:kid|child|student|teenager)|would\s+be|could\s+be|might
-    |(?:said|told\s+me|told\s+us)\s+(?:that|he|she|they)|maybe|perhaps|imagine|pretend|considering|plan(?:ning)?\s+(?:to|on)|hop(?:e|ing)\s+to
+    |(?:said|told\s+me|told\s+us)\s+(?:that|he|she|they)|maybe|perhaps|imagine|pretend|considering|plan(?:ning)?\s+(?:to|on)\s+(?!the\b|an?\b|my\b)|hop(?:e|ing)\s+to
     |want(?:s|ed)?\s+to|wish|someday|one\s+day|for\s+today|this\s+week|just\s+for|until\s+\w+day|thinking\s+(?:of|about))\b""",
     re.VERBOSE | re.IGNORECASE,
 )
@@ -145,7 +145,31 @@ def _own(frame: Frame, match: re.Match[str], speaker: str) -> State | None:
     value = clean(said)
     if not _can_be(attribute, kind, value):
         return None
+    if attribute in SCOPED:
+        if _ONCE.search(match.string):
+            return None
+        value = f"{value} {scope}" if (scope := _scope(match)) else value
+    if attribute == "reply style" and _LANGUAGES.match(value):
+        attribute = "reply language"
     return State(match.start(), match.end(), subject, attribute, value, kind, frame.confidence)
+
+
+_ONCE = re.compile(
+    r"\b(?:sometimes|tonight|this\s+(?:morning|evening|afternoon|weekend|time|once)|last\s+(?:night|time)|temporar\w+|for\s+the\s+(?:weekend|week|day)"
+    r"|(?<!since )(?<!of )today|yesterday|tomorrow|once)\b",
+    re.IGNORECASE,
+)
+_SCOPE = re.compile(rf"\bon\s+(?:the\s+)?({TYPES['days']}|weekends?)(?!\w)")
+_LANGUAGES = re.compile(
+    r"(?:english|german|french|spanish|italian|portuguese|dutch|polish|russian|chinese|mandarin|japanese|korean|arabic|hindi|turkish|swedish"
+    r"|danish|norwegian|finnish|greek|czech|hungarian|ukrainian|catalan|hebrew|thai|vietnamese)\b"
+)
+
+
+def _scope(match: re.Match[str]) -> str:
+    """The days that a habit is told of."""
+    scope = _SCOPE.search(match.string, match.start(), match.end() + 60)
+    return "" if scope is None else f"on {fold(scope[1])}"
 
 
 _MEANS = {"cycle": "by bike", "bike": "by bike", "walk": "on foot", "drive": "by car", "cycling": "by bike",
@@ -220,7 +244,9 @@ def _noun(frame: Frame, match: re.Match[str], speaker: str) -> State | None:
         matter = replace(matter, attribute=f"{matter.attribute.removeprefix('the ')} price", loose=False)
     if matter is None:
         return None
-    if matter.loose and not owner and not (groups.get("new") or (is_label and _is_note(match, noun))):
+    if matter.loose and not owner and not (_NOTED.fullmatch(noun) and (groups.get("new") or _is_note(match, noun))):
+        return None
+    if matter.loose and owner == "the" and not _tells_of_thing(matter, match):
         return None
     confidence = 0.75 if matter.loose or is_label else frame.confidence
     return _of_matter(matter, match, confidence=confidence, bare=not owner)
@@ -229,9 +255,32 @@ def _noun(frame: Frame, match: re.Match[str], speaker: str) -> State | None:
 _READERS = {"me": _own, "thing": _thing, "event": _event, "noun": _noun, "label": _noun}
 
 
+# "The door code is sesame" names a code; "the best part is the end" names nothing that has a value.
+_THING_NOUNS = word_set(
+    """
+    code password pin branch key port number name color colour brand model theme dose level limit threshold timeout url
+    address supplier provider vendor mascot venue host chair captain president treasurer driver dentist owner password
+    username handle channel desk seat table gate terminal platform track lane tag label font keyboard layout mode unit
+    currency size length width height weight volume ratio rate fee tax interest rank score grade topic
+    """
+)
+
+
+def _tells_of_thing(matter: Matter, match: re.Match[str]) -> bool:
+    """Whether "the ..." has a value that shows what it is, or is a noun of what has one."""
+    noun = matter.attribute.removeprefix("the ").split()
+    if len(noun) > 3 or any(word in words.GERUNDS for word in noun):
+        return False
+    kind, _ = _typed(_value(match)[1], matter.attribute)
+    return kind not in ("phrase", "slashed", "number", "rate") or noun[-1] in _THING_NOUNS
+
+
 def _is_note(match: re.Match[str], noun: str) -> bool:
     """A note to oneself, "locker: 12", not the heading of a paragraph."""
-    return len(noun.split()) <= 4 and len(match.string) < 100 and noun[:1].islower()
+    return len(noun.split()) <= 4 and len(match.string) < 100
+
+
+_NOTED = re.compile(r"[a-z][a-z' -]+")
 
 
 _ROUGH = re.compile(r"(?:about|around|roughly|approximately|some|almost|nearly|circa) (?=[$€£]?\d|an? (?:hundred|thousand))", re.IGNORECASE)
@@ -318,6 +367,8 @@ def _is_praise(said: str, words_: str) -> bool:
     """Whether it says how something is, not what or where."""
     if words_.lower().startswith("the "):
         return False
+    if re.match(r"\w+ing\b|(?:this|that|these|those|what|who|one of|when|where)\b", said):
+        return True
     return _NO_VALUE.match(said) is not None or (" " not in said and _ADJECTIVE.match(said) is not None)
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 
-from memsvc.extraction.changes import former, is_final
+from memsvc.extraction.changes import former, is_final, is_intended
 from memsvc.extraction.entities import find_entities
 from memsvc.extraction.matters import is_state
 from memsvc.extraction.model import Fact, Said
@@ -179,7 +179,7 @@ def end_facts(said: Said, cast: Cast, clauses: Sequence[Clause], taken: Sequence
     found: list[Fact] = []
     for clause in clauses:
         text = said.content[clause.start : clause.end]
-        if clause.question or len(text) > 160 or any(clause.start < end and start < clause.end for start, end in taken):
+        if clause.question or len(text) > 160 or _NO_NEWS.match(text) or is_intended(text) or any(clause.start < end and start < clause.end for start, end in taken):
             continue
         if not is_final(text) or is_unreal(text) or quoted(text) or not (over := _specific(text)):
             continue
@@ -211,4 +211,8 @@ def _specific(text: str) -> str:
     return ""
 
 
+_NO_NEWS = re.compile(
+    r"\s*(?:it|this|that|these|there|you|your|he|she|his|her|their|don['’]?t|do\s+not|never|always|what|who|how|why|let|remember|please\s+don)\b",
+    re.IGNORECASE,
+)
 _DENIED = re.compile(r"\b(?:any\s?more|any\s+longer|no\s+more|no\s+longer|given?\s+up\s+being|gave\s+up\s+being)\b", re.IGNORECASE)

@@ -60,7 +60,7 @@ TYPES: Mapping[str, str] = {
     "measure": rf"{_NUM}\s?{_UNIT}(?!\w)",
     "rate": rf"{_NUM}\s?(?:{_UNIT}|{_CURRENCY})?{_PER}",
     "version": rf"(?:{_CAP} )?v?\d+(?:\.\d+)+\w*",
-    "code": r"(?:#\d+|[A-Z]{1,3}-?\d[\w-]*|\d+[A-Z]\b|\d{1,8}\b|[A-Za-z]+\d[\w-]*)",
+    "code": r"(?:#\d+|[A-Z]{1,3}-?\d[\w-]*|\d+[A-Z]\b|\d{1,8}\b(?![.,:]\d)|[A-Za-z]+\d[\w-]*)",
     "street": rf"\d+[a-z]? {_CAP}(?: {_CAP}){{0,3}}",
     "slashed": r"\w+/\w+(?:/\w+)?",
     "doctor": rf"(?:Dr|Doctor|Prof)\.? {_CAP}(?: {_CAP})?",

@@ -11,10 +11,13 @@ import httpx
 
 from memsvc.sdk import requests, retry
 from memsvc.sdk._async_core import AsyncCore
+from memsvc.sdk._async_jobs import AsyncJobs
 from memsvc.sdk._async_lifecycle import AsyncLifecycle
 from memsvc.sdk._async_moving import AsyncMoving
+from memsvc.sdk._async_scratch import AsyncScratch
 from memsvc.sdk._async_sharing import AsyncSharing
 from memsvc.sdk._async_tensors import AsyncTensors
+from memsvc.sdk._async_upkeep import AsyncUpkeep
 from memsvc.sdk.bulk import BulkResult, ItemLike, Tally, cut, send_concurrently
 from memsvc.sdk.connection import resolve
 from memsvc.sdk.errors import TimedOut
@@ -55,7 +58,8 @@ class AsyncMemoryClient:
     each phase of one try, None for no limit. `retries`: further tries after a broken connection, a timeout, 429,
     502, 503 or 504; every write carries an Idempotency-Key, so none of them stores anything twice.
 
-    `lifecycle`, `core`, `moving`, `sharing` and `tensors` hold the methods of those parts of the API.
+    `lifecycle`, `core`, `moving`, `sharing`, `tensors`, `upkeep`, `scratch` and `jobs` hold the methods of those parts
+    of the API.
 
     All methods raise `MemsvcClientError`: an `ApiError` when the service refused, else `ConnectionFailed` or
     `TimedOut`.
@@ -85,6 +89,9 @@ class AsyncMemoryClient:
         self.sharing = AsyncSharing(self._send)
         self.moving = AsyncMoving(self._send, self._http)
         self.tensors = AsyncTensors(self._send, self._http, retries=retries)
+        self.upkeep = AsyncUpkeep(self._send)
+        self.scratch = AsyncScratch(self._send)
+        self.jobs = AsyncJobs(self._send)
 
     async def add(
         self,

@@ -12,10 +12,13 @@ import httpx
 
 from memsvc.sdk import requests, retry
 from memsvc.sdk._sync_core import Core
+from memsvc.sdk._sync_jobs import Jobs
 from memsvc.sdk._sync_lifecycle import Lifecycle
 from memsvc.sdk._sync_moving import Moving
+from memsvc.sdk._sync_scratch import Scratch
 from memsvc.sdk._sync_sharing import Sharing
 from memsvc.sdk._sync_tensors import Tensors
+from memsvc.sdk._sync_upkeep import Upkeep
 from memsvc.sdk.bulk import BulkResult, ItemLike, Tally, cut, send_in_order
 from memsvc.sdk.connection import resolve
 from memsvc.sdk.errors import TimedOut
@@ -56,7 +59,8 @@ class MemoryClient:
     each phase of one try, None for no limit. `retries`: further tries after a broken connection, a timeout, 429,
     502, 503 or 504; every write carries an Idempotency-Key, so none of them stores anything twice.
 
-    `lifecycle`, `core`, `moving`, `sharing` and `tensors` hold the methods of those parts of the API.
+    `lifecycle`, `core`, `moving`, `sharing`, `tensors`, `upkeep`, `scratch` and `jobs` hold the methods of those parts
+    of the API.
 
     All methods raise `MemsvcClientError`: an `ApiError` when the service refused, else `ConnectionFailed` or
     `TimedOut`.
@@ -86,6 +90,9 @@ class MemoryClient:
         self.sharing = Sharing(self._send)
         self.moving = Moving(self._send, self._http)
         self.tensors = Tensors(self._send, self._http, retries=retries)
+        self.upkeep = Upkeep(self._send)
+        self.scratch = Scratch(self._send)
+        self.jobs = Jobs(self._send)
 
     def add(
         self,

@@ -129,6 +129,9 @@ _EXPRESSIONS: Mapping[str, str] = {
     "tenant_id": "%(tenant)s",
     "space_id": "%(space)s",
     "operation_id": "r.operation",
+    # Which fact speaks for which memory is no part of a bundle: it stands for itself.
+    "key_of": "NULL",
+    "key_share": "NULL",
     "fingerprint": "decode(r.fingerprint, 'hex')",
     "content_hash": "decode(r._content_hash, 'hex')",
     **{name[1:]: f"r.{name}" for name in _GIVEN if name != "_content_hash"},

@@ -51,6 +51,9 @@ _VALUES: Mapping[str, str] = {
     "operation_id": "%(operation)s",
     "version": "1",
     "content_number": "p.number",
+    # A key stays one if what it is a key of is copied in the same content.
+    "key_of": "keyed.number",
+    "key_share": "CASE WHEN keyed.number IS NOT NULL THEN v.key_share END",
     # A hold keeps what it was placed on; the copy is another memory.
     "legal_hold": "false",
     "state": PAST_STATE.replace("h.state", "v.state"),
@@ -68,6 +71,7 @@ JOIN LATERAL (
     SELECT {_ALL} FROM memory_history x WHERE x.tenant_id = %(tenant)s AND x.id = p.old AND x.version = p.version
 ) v ON true
 LEFT JOIN unnest(%(old)s::uuid[], %(new)s::uuid[]) AS later(old, new) ON later.old = v.superseded_by
+LEFT JOIN unnest(%(contents)s::bigint[], %(numbers)s::bigint[]) AS keyed(content, number) ON keyed.content = v.key_of
 """
 _INSERT_CONTENTS = f"""
 INSERT INTO contents (tenant_id, memory_id, number, content)

@@ -50,7 +50,7 @@ class Standing:
     """A memory in recall, as forgetting weighs it.
 
     `version` and `in_use_at` (its last access) tell later whether it was touched since. `kept_by` names the rule that
-    protects it, if any does; `useful` counts the verdicts `used` and `helpful`. `content` is cut off where it is long.
+    protects it, if any does; `useful` counts the verdicts `used` and `helpful`. `told`: a fact was drawn from it. `stood_for`: something in recall says the same in its place. `content` is cut off where it is long.
     """
 
     id: MemoryId
@@ -64,6 +64,7 @@ class Standing:
     bytes: int
     tokens: int
     useful: int
+    told: bool
     stood_for: bool
     kept_by: str | None
     content: str
@@ -93,14 +94,21 @@ _KEPT_BY = f"""CASE WHEN m.kind = 'core' THEN 'core' WHEN m.legal_hold THEN 'leg
 _FADED = f"{RETENTION} < (%(below)s::jsonb ->> m.kind)::float8"
 _IN_RECALL = (
     "SELECT 1 FROM memories d WHERE d.tenant_id = m.tenant_id AND d.id = {id} "
-    "AND d.space_id = m.space_id AND d.state = ANY (%(states)s)"
+    "AND d.space_id = m.space_id AND d.state = ANY (%(states)s) AND d.superseded_by IS NULL"
 )
-# Something made of it says it in its place, or what came after it does.
+# Whatever has become of the fact: that there was something to draw from it does not change.
+_TOLD = (
+    "(EXISTS (SELECT 1 FROM facts f WHERE f.tenant_id = m.tenant_id AND f.source_id = m.id) "
+    "OR EXISTS (SELECT 1 FROM lineage l JOIN memories d ON d.tenant_id = l.tenant_id AND d.id = l.derived_id "
+    "WHERE l.tenant_id = m.tenant_id AND l.source_id = m.id AND d.kind = ANY (%(fact_kinds)s)))"
+)
+# Its successor, a summary of it that recall returns, or, of a fact that is a key, the memory that it speaks for.
 _STOOD_FOR = (
-    f"(EXISTS (SELECT 1 FROM lineage l WHERE l.tenant_id = m.tenant_id AND l.source_id = m.id "
-    f"AND EXISTS ({_IN_RECALL.format(id='l.derived_id')} AND d.superseded_by IS NULL "
-    f"AND d.payload_type = 'plaintext' AND d.origin <> '{OVERVIEWS}')) "
-    f"OR EXISTS ({_IN_RECALL.format(id='m.superseded_by')}))"
+    f"(EXISTS ({_IN_RECALL.format(id='m.superseded_by')}) "
+    "OR EXISTS (SELECT 1 FROM lineage l WHERE l.tenant_id = m.tenant_id AND l.source_id = m.id "
+    f"AND EXISTS ({_IN_RECALL.format(id='l.derived_id')} AND d.kind = 'summary' AND d.origin <> '{OVERVIEWS}')) "
+    "OR EXISTS (SELECT 1 FROM facts f WHERE f.tenant_id = m.tenant_id AND f.memory_id = m.id "
+    f"AND EXISTS ({_IN_RECALL.format(id='f.source_id')})))"
 )
 # The operation that a memory's time in the archive began with, whatever was changed there since.
 _FORGOTTEN = """(m.state = 'archived' AND 'forget' = (SELECT o.kind FROM (
@@ -117,7 +125,8 @@ _TOUCHED = (
 _STANDING = f"""
 SELECT m.id, m.number, m.version, m.last_accessed_at AS in_use_at, m.kind, m.role, m.importance,
     {RETENTION} AS retention, octet_length(v.content) AS bytes, {TOKENS} AS tokens,
-    coalesce(u.useful, 0)::int AS useful, {_STOOD_FOR} AS stood_for, {_KEPT_BY} AS kept_by,
+    coalesce(u.useful, 0)::int AS useful, {_TOLD} AS told,
+    {_STOOD_FOR} AS stood_for, {_KEPT_BY} AS kept_by,
     left(v.content, %(characters)s) AS content
 FROM memories m
 JOIN contents v ON v.tenant_id = m.tenant_id AND v.memory_id = m.id AND v.number = m.content_number
@@ -293,5 +302,6 @@ def _parameters(session: ReadSession, look: Look) -> dict[str, object]:
         "states": list(CURRENT_STATES),
         "importance": look.protection.importance,
         "kept_kinds": list(look.protection.kinds),
+        "fact_kinds": list(FACT_KINDS),
         "below": orjson.dumps(dict(look.below)).decode(),
     }

@@ -47,7 +47,7 @@ def pack(texts: Mapping[Key, str]) -> Pack:
 def unpack(packed: Pack) -> dict[Key, str]:
     """The texts of a pack in their order; `PackCorruptError` unless it is whole."""
     raw = _decompress(packed)
-    if len(raw) != packed.raw_bytes or hashlib.sha256(raw).digest() != packed.raw_hash:
+    if hashlib.sha256(raw).digest() != packed.raw_hash:
         raise PackCorruptError("a pack does not unpack to the bytes that were packed")
     index, _, body = raw.partition(b"\n")
     texts: dict[Key, str] = {}
@@ -100,9 +100,9 @@ def _decompress(packed: Pack) -> bytes:
     if packed.codec != CODEC:
         raise PackCorruptError(f"a pack has the codec {packed.codec!r}, which this version does not know")
     try:
-        # Before so much memory is asked for: a damaged header may name any size.
+        # A damaged header may name any size; so much memory is not asked for.
         if zstandard.get_frame_parameters(packed.data).content_size != packed.raw_bytes:
-            raise PackCorruptError("a pack does not unpack to the bytes that were packed")
+            raise PackCorruptError("a pack does not have the size of what was packed")
         return zstandard.ZstdDecompressor().decompress(packed.data, max_output_size=packed.raw_bytes)
     except zstandard.ZstdError:
         raise PackCorruptError("a pack cannot be decompressed") from None

@@ -8,6 +8,7 @@ undone.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from memsvc.errors import BusyError
 from memsvc.extraction.model import Said
@@ -17,10 +18,13 @@ from memsvc.store import access, learning
 from memsvc.store.learning import EXTRACTED, Extract, Known, Progress, Read
 from memsvc.upkeep import thinking
 from memsvc.upkeep.applying import ChangedError, Decided, apply_plan
+from memsvc.upkeep.concepts import learn_concepts
 from memsvc.upkeep.deciding import Plan, decide
 from memsvc.upkeep.hearing import find_drafts
 from memsvc.upkeep.learning import REACH, TOLD_KINDS, Draft, listen
 from memsvc.upkeep.model import Change, Order, Run, Upkeep
+from memsvc.upkeep.summarize import summarize_sessions
+from memsvc.upkeep.topics import summarize_topics
 
 TRIES = 3
 # Calls of a model that judges, in one run.
@@ -46,6 +50,25 @@ class Reading:
 
 
 async def consolidate(upkeep: Upkeep, order: Order) -> Run:
+    """Learn facts from what was written; once all is read, summarise sessions and topics, and learn concepts.
+
+    Each of these is an operation of its own. A dry run shows the first one with anything to do, for the others work on
+    what that one does. Raises as `learn` does; what was done before stays done.
+    """
+    run = await learn(upkeep, order)
+    for step in (_summarize, summarize_topics, learn_concepts):
+        if run.more or (order.dry_run and run.changes):
+            return run
+        run += await step(upkeep, order)
+    return run
+
+
+async def _summarize(upkeep: Upkeep, order: Order) -> Run:
+    """A space is consolidated when it is idle, or when somebody asks for it: its sessions are taken as they are."""
+    return await summarize_sessions(upkeep, order, idle=timedelta(0))
+
+
+async def learn(upkeep: Upkeep, order: Order) -> Run:
     """Read up to `order.limit` memories from where the last run stopped, and learn what they state.
 
     Raises `NotFoundError` and `ForbiddenError`, `BusyError` when the space changes faster than it can be read, and

@@ -144,7 +144,9 @@ class _Deciding:
         if draft.fact.attribute != CHANGED:
             return draft
         found = _of_draft(draft)
-        over = {(one.claim.subject, one.claim.attribute) for one in self._near(found) if is_over(one.claim, found.claim)}
+        over = {
+            (one.claim.subject, one.claim.attribute) for one in self._near(found) if is_over(one.claim, found.claim)
+        }
         if len(over) != 1:
             return draft
         [(subject, attribute)] = over

@@ -191,6 +191,7 @@ def _worth(one: Standing, counts: Mapping[str, int]) -> Worth:
         kind=one.kind,
         role=one.role,
         useful=one.useful,
+        told=one.told,
         stood_for=one.stood_for,
         unique=uniqueness([counts.get(term, 1) for term in terms]),
         informative=informativeness(one.content, terms),

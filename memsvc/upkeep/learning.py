@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import orjson
 
-from memsvc.extraction.changes import closed, former, tells_change, tells_now
+from memsvc.extraction.changes import closed, former, is_intended, tells_change, tells_now
 from memsvc.extraction.echoes import only_restates
 from memsvc.extraction.facts import extract
 from memsvc.extraction.model import Fact, Said
@@ -71,6 +71,7 @@ class Draft:
     def claim(self) -> Claim:
         """What is compared with other facts, with all that the words say."""
         words = self.source.content[self.fact.start : self.fact.end]
+        meant = self.fact.kind == "decision" or is_intended(words)
         speaker = self.source.name or f"the {self.source.role or 'speaker'}"
         return Claim(
             subject=alone(self.fact.subject),
@@ -82,8 +83,8 @@ class Draft:
             session=self.source.session_id,
             number=self.source.number,
             speaker=self.speaker,
-            ended=former(words),
-            closed=tuple((matter.subject, matter.attribute) for matter in closed(words, speaker)),
+            ended=() if meant else former(words),
+            closed=() if meant else tuple((matter.subject, matter.attribute) for matter in closed(words, speaker)),
             words=frozenset(analyze(words)),
             changes=tells_change(words),
             now=tells_now(words),

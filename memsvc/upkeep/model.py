@@ -61,9 +61,24 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a run did, or would do; `operation_id` None when nothing was done."""
+    """What a run did, or would do; `operation_id` None when nothing was done.
+
+    `further` are those that came after it, where one was not enough.
+    """
 
     space_id: SpaceId
     changes: tuple[Change, ...]
     operation_id: OperationId | None
     more: bool = False
+    further: tuple[OperationId, ...] = ()
+
+    def __add__(self, then: "Run") -> "Run":
+        """Both, one after the other, over the same space."""
+        operations = [one for one in (self.operation_id, *self.further, then.operation_id, *then.further) if one]
+        return Run(
+            self.space_id,
+            self.changes + then.changes,
+            operations[0] if operations else None,
+            then.more,
+            tuple(operations[1:]),
+        )

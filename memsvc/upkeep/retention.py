@@ -37,7 +37,10 @@ KIND_VALUES = {
 }
 # What a model said it can mostly say again; what it was told it cannot.
 ASSISTANT_VALUE = 0.7
-# A fact or summary in recall stands for most of what its source says.
+# That a fact could be drawn from it shows that it has something to tell: 38 % of LoCoMo's turns gave facts, and they
+# hold 83 % of its evidence. The fact alone is found less often than the turn, for it stands outside of its session.
+TOLD_VALUE = 2.0
+# What says the same is in recall: its successor, a summary, or the turn that a fact is a key of.
 STOOD_FOR_VALUE = 0.5
 UNIQUE_SHARE = 0.3
 # Distinct terms after which a text is 63 % of what one text can be.
@@ -92,8 +95,8 @@ def strengthened(strength: float, retained: float, cause: str) -> float:
 class Worth:
     """What the expected value of a memory is estimated from.
 
-    `retained` is R; `useful` counts the verdicts that it was used or helpful; `stood_for`: a fact or summary made of
-    it, or its successor, is in recall. `unique` and `informative` are in 0 to 1.
+    `retained` is R; `useful` counts the verdicts that it was used or helpful; `told`: a fact was drawn from it;
+    `stood_for`: something in recall says the same. `unique` and `informative` are in 0 to 1.
     """
 
     retained: float
@@ -101,6 +104,7 @@ class Worth:
     kind: str
     role: str | None
     useful: int
+    told: bool
     stood_for: bool
     unique: float
     informative: float
@@ -110,13 +114,14 @@ def expected_value(worth: Worth) -> float:
     """How likely a memory is to be needed, times what it would tell: the lowest go first.
 
     need = 1 - (1 - floor) (1 - R) / (1 + useful); what it tells = informative * (1/2 + importance) * kind * author *
-    (1 - share + share * unique) * (1/2 when something stands for it). At least 0.
+    (1 - share + share * unique) * (2 when it told a fact) * (1/2 when something stands for it). At least 0.
     """
     need = 1 - (1 - NEED_FLOOR) * (1 - worth.retained) / (1 + max(0, worth.useful))
     tells = worth.informative * (0.5 + worth.importance) * KIND_VALUES[worth.kind]
     tells *= 1 - UNIQUE_SHARE + UNIQUE_SHARE * worth.unique
     if worth.kind == "turn" and worth.role not in {None, "user"}:
         tells *= ASSISTANT_VALUE
+    tells *= TOLD_VALUE if worth.told else 1.0
     return need * tells * (STOOD_FOR_VALUE if worth.stood_for else 1.0)
 
 

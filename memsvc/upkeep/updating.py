@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Literal
 
 from memsvc.extraction.calendars import DAYS, FULL_MONTHS
-from memsvc.extraction.matters import is_lasting, is_state
+from memsvc.extraction.matters import SCOPED, is_lasting, is_state
 from memsvc.extraction.typed import CLOCK, MEASURE, hour
 from memsvc.extraction.values import number
 from memsvc.extraction.words import word_set
@@ -70,7 +70,7 @@ def compare(old: Claim, new: Claim) -> Finding:
     if (old.subject, old.attribute) != (new.subject, new.attribute) or not new.attribute:
         return UNRELATED
     before, after = parts_of(old.attribute, old.value), parts_of(new.attribute, new.value)
-    relation = relate(before, after)
+    relation = relate(before, after, scoped=new.attribute in SCOPED)
     if relation == "same" and (old.negated or new.negated or before == after):
         return _same_value(old, new)
     if old.negated or new.negated or relation == "other" or not _has_one(old, new):
@@ -116,10 +116,13 @@ def _has_one(old: Claim, new: Claim) -> bool:
         return new.changes
     if not new.now or max(len(old.value.split()), len(new.value.split())) > _LONGEST:
         return False
-    verb = new.attribute.split(" ", 1)[0]
+    verb, *rest = new.attribute.split(" ", 1)
     if verb == "be":
         return "'s " in new.subject or new.subject.startswith("the ")
-    return verb not in _SEVERAL
+    if verb in _SEVERAL:
+        return False
+    before, after = parts_of(old.attribute, old.value), parts_of(new.attribute, new.value)
+    return bool(rest) or verb in _OF_ONE or "words" not in before.keys() | after.keys()
 
 
 # --- What is over -----------------------------------------------------------------------------------------------------
@@ -127,7 +130,9 @@ def _has_one(old: Claim, new: Claim) -> bool:
 
 def is_over(old: Claim, new: Claim) -> bool:
     """Whether the words of `new` say that what `old` claims is over, whatever else they say."""
-    is_same = old.attribute == new.attribute and parts_of(old.attribute, old.value) == parts_of(new.attribute, new.value)
+    is_same = old.attribute == new.attribute and parts_of(old.attribute, old.value) == parts_of(
+        new.attribute, new.value
+    )
     if old.negated or (is_same and not new.negated):
         return False
     if (old.subject, old.attribute) in new.closed and (new.subject, new.attribute) != (old.subject, old.attribute):
@@ -164,6 +169,8 @@ _SEVERAL = word_set(
     """
 ) - {"work"}
 _LONGEST = 5
+# Of these one does one at a time, without a preposition: "I wear lenses now".
+_OF_ONE = word_set("order drive wear take ride drink date rent")
 
 
 def _is_lasting_verb(attribute: str) -> bool:
@@ -196,6 +203,7 @@ def is_later(one: Claim, other: Claim) -> bool:
 # --- Values -----------------------------------------------------------------------------------------------------------
 
 _DAY = {day: day[:3] for day in DAYS if len(day) > 5} | {f"{day}s": day[:3] for day in DAYS if len(day) > 5}
+_DAY |= {"weekend": "weekend", "weekends": "weekend"}
 _CLOCK = re.compile(rf"(?<![\w.:/-]){CLOCK}", re.IGNORECASE)
 _DATE = re.compile(
     rf"\b(\d{{1,2}})(?:st|nd|rd|th)?(?: of)? ({'|'.join(FULL_MONTHS)})(?: (\d{{4}}))?\b"
@@ -217,6 +225,7 @@ Relation = Literal["same", "refined", "differs", "other"]
 
 def parts_of(attribute: str, value: str) -> Parts:
     """A value by what it tells: of the clock, the day of the week, the date, an amount with its unit, other words."""
+    value = re.sub(r"\bv(?=\d)", "", value)
     value = _COUNTED.sub(lambda match: str(_NUMBERS[match.group()]), value)
     if attribute == "phone":
         return {"words": frozenset({re.sub(r"\D", "", value)})}
@@ -245,18 +254,25 @@ def parts_of(attribute: str, value: str) -> Parts:
     return parts
 
 
-def relate(before: Parts, after: Parts) -> Relation:
-    """How a later value stands to an earlier one: "other" when they tell of different things, a day and a place."""
+def relate(before: Parts, after: Parts, *, scoped: bool = False) -> Relation:
+    """How a later value stands to an earlier one: "other" when they tell of different things, a day and a place.
+
+    `scoped`: a day says when it is so, and no part of what is told: up at 7 on Mondays, at 9 on Sundays.
+    """
     if "season" in before and "date" in after:
         return "refined" if _falls_in(before["season"], after["date"]) else "differs"
     if before.get("unit", after.get("unit")) != after.get("unit") and before.get("unit") and after.get("unit"):
         return "other"
     shared = (before.keys() & after.keys()) - {"unit", "rough"}
-    if not shared:
+    if not shared or ("clock" in shared and before.get("days") != after.get("days") and scoped):
         return "other"
     differing = [part for part in shared if before[part] != after[part]]
     if not differing:
-        return "refined" if len(after.keys() - {"unit"}) > len(before.keys() - {"unit"}) and "rough" not in after else "same"
+        return (
+            "refined"
+            if len(after.keys() - {"unit"}) > len(before.keys() - {"unit"}) and "rough" not in after
+            else "same"
+        )
     if differing == ["amount"] and ("rough" in before or "rough" in after):
         return _of_rough(before, after)
     if differing == ["words"]:
@@ -274,7 +290,7 @@ def _falls_in(season: frozenset[str], date: frozenset[str]) -> bool:
 
 
 def _of_rough(before: Parts, after: Parts) -> Relation:
-    one, other = (float(next(iter(parts["amount"]))or 0) for parts in (before, after))
+    one, other = (float(next(iter(parts["amount"])) or 0) for parts in (before, after))
     if abs(one - other) > ROUGH * max(one, other):
         return "differs"
     return "refined" if "rough" in before and "rough" not in after else "same"

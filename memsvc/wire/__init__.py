@@ -262,6 +262,7 @@ class Policies(Model):
     )
     core_tokens: int = Field(1000, ge=50, le=20_000, description="Most tokens of the space's core memory.")
     forget: ForgetPolicy | None = Field(None, description="What leaves recall by itself; unset: nothing ever does.")
+    consolidate: Literal["auto", "off"] = Field("auto", description="off: the space is consolidated only when asked.")
 
 
 class SpacePolicies(Model):

@@ -47,5 +47,6 @@ class UpkeepResponse(Model):
     space: str
     dry_run: bool
     operation_id: UUID | None = Field(description="Undo it with POST /v1/operations/{id}/undo. None: nothing was done.")
+    further: list[UUID] = Field(default_factory=list, description="Operations that came after it; undo the last first.")
     changes: list[UpkeepChange]
     more: bool = Field(description="The run stopped at its limit: run again.")

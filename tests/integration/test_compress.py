@@ -231,8 +231,8 @@ async def test_the_facts_of_what_is_packed_stand_for_themselves(deployment: Depl
         fact = (await service.add(texts=[text_]))["items"][0]["id"]
         async with service.services.database.write(service.caller.tenant_id) as session:
             await session.run(
-                "UPDATE memories SET key_of = (SELECT content_number FROM memories WHERE id = %(turn)s) "
-                "WHERE id = %(fact)s",
+                "UPDATE memories SET key_share = 1, "
+                "key_of = (SELECT content_number FROM memories WHERE id = %(turn)s) WHERE id = %(fact)s",
                 {"turn": UUID(turn), "fact": UUID(fact)},
             )
         await index(service)

@@ -145,25 +145,35 @@ async def test_bytes_and_tokens_are_counted_as_everywhere(service: Service) -> N
     assert held == {"turn": Amount(2, 28 + 11, sum(estimate_tokens(one) for one in contents))}
 
 
-async def test_what_was_useful_matters_or_is_said_by_nothing_else_is_worth_more(service: Service) -> None:
+async def test_what_matters_or_told_something_is_worth_more(service: Service, owner: Connection) -> None:
     """Alike but for one thing each, from the first that goes to the last; the equal ones by number."""
-    alike = [
-        f"I left the {place} key under a stone." for place in ("garden", "cellar", "attic", "barn", "tower", "boat")
-    ]
-    stood, first, second, important, useful, fact = (
-        await say(service, alike[0]),
-        await say(service, alike[1]),
-        await say(service, alike[2]),
-        await say(service, alike[3], importance=0.6),
-        await say(service, alike[4]),
-        await know(service, alike[5]),
-    )
-    await know(service, "There is a garden key.", derived_from=stood, importance=0.95)
-    await call(service, "POST", "/v1/feedback", {"memories": useful, "verdict": "helpful"})
-    await policy(service, {"budget": {"memories": 1}})
+    places = ("garden", "cellar", "attic", "barn", "tower", "boat")
+    alike = [f"I left the {place} key under a stone." for place in places]
+    summed_up, first, second, important, noted, told = await say(service, *alike)
+    await call(service, "PATCH", f"/v1/memories/{important}", {"importance": 0.6})
+    kept = {"importance": 0.95}
+    await know(service, "There is a garden key.", kind="summary", derived_from=[summed_up], **kept)
+    await know(service, "Ana has a tower.", derived_from=[noted], **kept)
+    (fact,) = await know(service, "Ana has a boat.", **kept)
+    extracted(owner, fact, told)
+    await policy(service, {"budget": {"memories": 3}})
     answer = await run(service, dry_run=True)
-    # Nothing has faded, so that its use does not show in `useful` yet.
-    assert archived(answer) == [*stood, *first, *second, *useful, *important, *fact]
+    assert archived(answer) == [summed_up, first, second, important, noted, told]
+
+
+async def test_a_fact_that_speaks_for_a_turn_goes_before_one_that_stands_alone(
+    service: Service, owner: Connection
+) -> None:
+    (turn,) = await say(service, "I left the boat key under a stone.", importance=0.95)
+    key, alone = await know(service, "Ana hid the boat key.", "Ben lost the barn key.")
+    extracted(owner, key, turn)
+    await policy(service, {"budget": {"memories": 1}})
+    assert archived(await run(service, dry_run=True)) == [key, alone]
+    await call(service, "PATCH", f"/v1/memories/{turn}", {"importance": 0.5})
+    await policy(service, {"kinds": {"turn": {"budget": {"memories": 0}}}})
+    assert archived(await run(service)) == [turn]
+    await policy(service, {"budget": {"memories": 1}})
+    assert archived(await run(service, dry_run=True)) == [alone]  # the fact is the last evidence now
 
 
 async def test_use_shows_once_time_has_passed(service: Service, clock: Clock) -> None:

@@ -98,9 +98,8 @@ async def test_what_upkeep_does_hides_no_write_that_was_not_read(service: Servic
 
 
 async def set_policy(service: Service, value: str) -> None:
-    async with service.services.database.write(service.caller.tenant_id) as session:
-        space = await spaces.lock_space(session, service.caller, "default")
-        await spaces.set_policies(session, space.id, {"consolidate": value}, open_to_all=True)
+    answer = await service.client.put("/v1/spaces/default", json={"policies": {"consolidate": value}})
+    assert answer.status_code == 200, answer.text
 
 
 async def test_a_space_whose_policy_says_off_is_left_alone(service: Service, owner: Connection, reader: Reader) -> None:

@@ -8,6 +8,8 @@ import httpx
 
 MEMORY_ID = "01890000-0000-7000-8000-000000000001"
 RECEIPT_ID = "01890000-0000-7000-8000-0000000000ff"
+OPERATION_ID = "01890000-0000-7000-8000-0000000000aa"
+CONFLICT_ID = "01890000-0000-7000-8000-0000000000cc"
 
 MEMORY: dict[str, Any] = {
     "id": MEMORY_ID,
@@ -45,6 +47,7 @@ MEMORY: dict[str, Any] = {
     "legal_hold": False,
     "content_hash": "00",
     "searchable": True,
+    "packed": False,
     "metadata": {},
 }
 RECALL: dict[str, Any] = {
@@ -57,6 +60,7 @@ RECALL: dict[str, Any] = {
             "snippet_end": 40,
             "tokens": 9,
             "matched_terms": ["lisbon"],
+            "key": None,
             "reasons": [{"stage": "bm25", "raw": 7.25, "contribution": 0.5}],
             "neighbours": [],
         }
@@ -76,6 +80,112 @@ CONTEXT: dict[str, Any] = {
     "tokens": 9,
     "degraded": False,
     "notes": [],
+}
+CONFLICT: dict[str, Any] = {
+    "id": CONFLICT_ID,
+    "space": "home",
+    "first": MEMORY,
+    "second": {**MEMORY, "content": "My sister Ada moved to Porto."},
+    "reason": "two cities for one person",
+    "state": "open",
+    "resolution": None,
+    "operation_id": OPERATION_ID,
+    "found_at": "2024-06-01T08:00:00Z",
+    "settled_by": None,
+    "settled_at": None,
+}
+RUN: dict[str, Any] = {
+    "space": "home",
+    "dry_run": False,
+    "operation_id": OPERATION_ID,
+    "further": [],
+    "changes": [
+        {
+            "action": "learn",
+            "memory_id": MEMORY_ID,
+            "sources": [MEMORY_ID],
+            "content": "Ada lives in Lisbon.",
+            "reason": "she moved there",
+        }
+    ],
+    "more": False,
+}
+RETENTION: dict[str, Any] = {
+    "id": MEMORY_ID,
+    "kind": "turn",
+    "state": "activated",
+    "importance": 0.5,
+    "strength": 2.0,
+    "stability_days": 180.0,
+    "since": "2024-05-07T10:30:00Z",
+    "retention": 0.75,
+    "history": {
+        "reinforcements": [
+            {
+                "at": "2024-05-07T10:30:00Z",
+                "cause": "helpful",
+                "retention": 0.4,
+                "strength": 2.0,
+                "stability_days": 180.0,
+            }
+        ],
+        "curve": [{"at": "2024-05-07T10:30:00Z", "retention": 1.0}],
+    },
+    "forecast": [{"days": 30, "at": "2024-07-01T00:00:00Z", "retention": 0.635}],
+    "archive": {"below": 0.3, "at": "2024-12-09T00:00:00Z"},
+    "forget": {"below": 0.05, "at": "2025-10-28T00:00:00Z"},
+    "policy": {"action": "nothing", "at": None, "kept_by": "pinned", "reason": "it is pinned"},
+}
+FEEDBACK: dict[str, Any] = {
+    "items": [
+        {
+            "id": MEMORY_ID,
+            "status": "recorded",
+            "state": "activated",
+            "revived": True,
+            "trust": 0.8,
+            "strength": 1.5,
+        }
+    ],
+    "operations": [OPERATION_ID],
+}
+SCRATCH: dict[str, Any] = {
+    "space": "home",
+    "session": "booking",
+    "revision": 3,
+    "parent": 2,
+    "tokens": 16,
+    "token_limit": 2048,
+    "entries": [
+        {"id": "1.1", "content": "Goal: a table.", "tokens": 4, "pinned": True, "pruned": [], "revision": 1},
+        {"id": "3.1", "content": "The Anchor is full.", "tokens": 12, "pinned": False, "pruned": ["a"], "revision": 3},
+    ],
+    "evicted": [],
+    "recorded_at": "2024-06-01T08:00:00Z",
+}
+REVISION: dict[str, Any] = {
+    "revision": 3,
+    "parent": 2,
+    "operation": "prune",
+    "actor": "ana",
+    "recorded_at": "2024-06-01T08:00:00Z",
+    "tokens": 16,
+    "pruned": ["a"],
+    "evicted": [],
+    "added": [SCRATCH["entries"][1]],
+    "changed": [],
+    "removed": ["a"],
+}
+JOB: dict[str, Any] = {
+    "id": 4711,
+    "job": "embed",
+    "space": "home",
+    "state": "dead",
+    "attempts": 5,
+    "enqueued_at": "2024-06-01T08:00:00Z",
+    "runs_at": None,
+    "changed_at": "2024-06-01T08:05:00Z",
+    "error": "ValueError",
 }
 PROBLEM: dict[str, Any] = {
     "type": "about:blank",

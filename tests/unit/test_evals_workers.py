@@ -181,14 +181,14 @@ def test_an_undo_that_is_refused_restores_nothing(data: Path) -> None:
     assert "changed since" in said[0]
 
 
-def test_answers_are_the_same_to_the_last_bit() -> None:
+def test_answers_are_the_same_when_ids_order_and_scores_are() -> None:
     one, two = uuid4(), uuid4()
-    first = (((one, 0.5), (two, 0.25)), ((one, 1.0),))
+    first = (((one, 9.5), (two, 0.25)), ((one, 1.0),))
     assert workers_undo.same(first, first) == 1
-    assert workers_undo.same(first, (((two, 0.5), (one, 0.25)), ((one, 1.0),))) == 0.5
-    assert workers_undo.same(first, (((one, 0.5), (two, 0.2500001)), ((one, 1.0),))) == 0.5
-    assert workers_undo.largest_change(first, (((one, 0.5), (two, 0.5)), ((one, 1.0),))) == 0.25
-    assert workers_undo.largest_change(first, (((two, 0.5), (one, 0.25)), ((one, 1.0),))) == float("inf")
+    assert workers_undo.same(first, (((two, 9.5), (one, 0.25)), ((one, 1.0),))) == 0.5
+    assert workers_undo.same(first, (((one, 9.5), (two, 0.2501)), ((one, 1.0),))) == 0.5
+    assert workers_undo.same(first, (((one, 9.5),), ((one, 1.0),))) == 0.5
+    assert workers_undo.same(first, (((one, 9.500001), (two, 0.25)), ((one, 1.0),))) == 1
 
 
 def test_throughput_is_a_ratio_of_medians(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

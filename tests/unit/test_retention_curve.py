@@ -208,7 +208,15 @@ def test_terms_that_occur_nowhere_else_make_a_text_unique() -> None:
 
 
 PLAIN = Worth(
-    retained=0.5, importance=0.5, kind="turn", role="user", useful=0, stood_for=False, unique=0.5, informative=0.5
+    retained=0.5,
+    importance=0.5,
+    kind="turn",
+    role="user",
+    useful=0,
+    told=False,
+    stood_for=False,
+    unique=0.5,
+    informative=0.5,
 )
 
 
@@ -224,6 +232,7 @@ def test_expected_value_by_hand() -> None:
         {"importance": 0.6},
         {"kind": "fact"},
         {"useful": 1},
+        {"told": True},
         {"unique": 0.6},
         {"informative": 0.6},
     ],
@@ -256,6 +265,7 @@ def standing(number: int, **fields: object) -> Standing:
         "bytes": 10,
         "tokens": 3,
         "useful": 0,
+        "told": False,
         "stood_for": False,
         "kept_by": None,
         "content": "",

@@ -5,10 +5,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import memsvc.sdk
 from memsvc.sdk import AsyncMemoryClient, MemoryClient
 from memsvc.sdk.requests import PatchFields, RecallOptions, WriteOptions
+from memsvc.sdk.requests_upkeep import CompressOptions, ForgetOptions, UpkeepOptions
 from memsvc.wire import MemoryPatch, RecallRequest, WriteRequest
+from memsvc.wire.compressing import CompressRequest
+from memsvc.wire.forgetting import ForgetRequest
+from memsvc.wire.upkeep import UpkeepRequest
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -29,6 +35,39 @@ METHODS = {
     "spaces": "(self)",
     "update": "(self, memory_id, *, version=None, **patch)",
     "wait_searchable": "(self, receipt_id, *, timeout=60.0)",
+}
+
+GROUPS = {
+    "upkeep": {
+        "compress": "(self, **options)",
+        "conflicts": "(self, *, space='default', state=None, limit=100, cursor=None)",
+        "consolidate": "(self, **options)",
+        "feedback": "(self, memories, verdict, *, episode=None, note=None)",
+        "forget": "(self, **options)",
+        "iterate_conflicts": "(self, *, space='default', state=None, limit=100)",
+        "proposals": "(self, *, space='default')",
+        "restore": "(self, memory_id, *, level='memory', dry_run=False, reason=None)",
+        "retention": "(self, memory_id)",
+        "settle": "(self, conflict_id, keep, *, reason=None)",
+        "usage": "(self, *, days=30)",
+    },
+    "scratch": {
+        "delete": "(self, session, *, space='default', revision=None)",
+        "get": "(self, session, *, space='default', revision=None)",
+        "iterate_revisions": "(self, session, *, space='default', limit=50)",
+        "prune": "(self, session, ids, summary, *, summary_id=None, **options)",
+        "revisions": "(self, session, *, space='default', before=None, limit=50)",
+        "rewrite": "(self, session, entries, *, scope='all', on_overflow='refuse', **options)",
+        "set_limit": "(self, session, token_limit, *, on_overflow='refuse', space='default', revision=None)",
+        "write": "(self, session, entries, *, on_overflow='refuse', **options)",
+    },
+    "jobs": {
+        "get": "(self, job_id)",
+        "iterate": "(self, *, state=None, job=None, space=None, limit=100)",
+        "list": "(self, *, state=None, job=None, space=None, limit=100, cursor=None)",
+        "progress": "(self, space='default')",
+        "requeue": "(self, job_id)",
+    },
 }
 
 
@@ -82,6 +121,12 @@ def test_the_asynchronous_client_differs_in_concurrency_and_aclose_alone() -> No
     assert signatures(AsyncMemoryClient) == expected
 
 
+@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize("client", [MemoryClient, AsyncMemoryClient])
+def test_methods_of_groups(client: type[MemoryClient | AsyncMemoryClient], group: str) -> None:
+    assert signatures(type(getattr(client("http://memsvc.test", "k"), group))) == GROUPS[group]
+
+
 def test_constructor() -> None:
     parameters = inspect.signature(MemoryClient).parameters
     assert list(parameters) == ["url", "api_key", "timeout", "retries", "transport"]
@@ -98,6 +143,9 @@ def test_options_are_the_fields_of_the_requests() -> None:
     assert set(WriteOptions.__annotations__) == set(WriteRequest.model_fields) - {"messages", "texts"}
     assert set(RecallOptions.__annotations__) == set(RecallRequest.model_fields) - {"query"} | {"space"}
     assert set(PatchFields.__annotations__) == set(MemoryPatch.model_fields)
+    assert set(UpkeepOptions.__annotations__) == set(UpkeepRequest.model_fields)
+    assert set(ForgetOptions.__annotations__) == set(ForgetRequest.model_fields)
+    assert set(CompressOptions.__annotations__) == set(CompressRequest.model_fields)
 
 
 def test_the_client_imports_nothing_of_the_service() -> None:

@@ -52,6 +52,14 @@ def test_a_change_is_cut_once_however_short_a_segment_may_be() -> None:
     assert cut(topics(8, 8), bounds=Bounds(least_turns=1, most_tokens=10**6)) == [(0, 8), (8, 16)]
 
 
+@pytest.mark.parametrize("steps", [2, 4])
+def test_a_slow_change_is_cut_at_its_middle_alone(steps: int) -> None:
+    angles = np.concatenate([np.zeros(8), np.linspace(0, np.pi / 2, steps + 2)[1:-1], np.full(8, np.pi / 2)])
+    vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    middle = 8 + steps // 2
+    assert cut(vectors, bounds=Bounds(least_turns=1, most_tokens=10**6)) == [(0, middle), (middle, 16 + steps)]
+
+
 def test_nothing_and_one_turn() -> None:
     assert segment(np.empty((0, 4), np.float32), [], []) == []
     assert cut(topics(1)) == [(0, 1)]
