@@ -141,7 +141,7 @@ def workers(
     out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("results/workers"),
     part: Annotated[list[str] | None, typer.Option(help="Only these parts; may be given several times.")] = None,
     suite: Annotated[list[str] | None, typer.Option(help="Only these sets for recall and forget.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first cases and questions: a quick look.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only so many cases and questions: a quick look.")] = None,
     year_scale: Annotated[float, typer.Option(min=0.01, max=1.0, help="1 is a year of 73,000 turns.")] = 0.1,
     turns: Annotated[int, typer.Option(min=50, help="Turns per round of the throughput.")] = 1000,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds of the throughput; their median counts.")] = 3,

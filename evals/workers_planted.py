@@ -24,13 +24,20 @@ def measure(
     target: Target, out: Path, *, seed: int, limit: int | None, say: Callable[[str], object]
 ) -> dict[str, float | int]:
     """All figures; `planted.jsonl` gets a line per case with what went wrong in it."""
-    cases = planted.cases(seed)[:limit]
+    cases = spread(planted.cases(seed), limit)
     say(f"{len(cases)} planted cases")
     verdicts = run(target, cases)
     with (out / RESULTS).open("w", encoding="utf-8") as file:
         for verdict in verdicts:
             file.write(json.dumps(verdict.row(), ensure_ascii=False) + "\n")
     return planted_score.figures(verdicts)
+
+
+def spread(cases: Sequence[Case], limit: int | None) -> Sequence[Case]:
+    """Up to `limit` cases, evenly from all of them."""
+    if limit is None or limit >= len(cases):
+        return cases
+    return [cases[place * len(cases) // limit] for place in range(limit)]
 
 
 def run(target: Target, cases: Sequence[Case]) -> list[Verdict]:

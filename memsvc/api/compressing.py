@@ -6,11 +6,12 @@ from fastapi import APIRouter
 
 from memsvc.api.auth import Writer
 from memsvc.api.services import ServicesDep
+from memsvc.api.upkeep import to_response
 from memsvc.ids import MemoryId
 from memsvc.upkeep.compress import Choice, RestoreOrder, compress, restore
 from memsvc.upkeep.model import Order
 from memsvc.wire.compressing import CompressRequest, RestoreRequest, RestoreResponse
-from memsvc.wire.upkeep import UpkeepChange, UpkeepResponse
+from memsvc.wire.upkeep import UpkeepResponse
 
 router = APIRouter(prefix="/v1")
 
@@ -26,14 +27,8 @@ async def post_compress(request: CompressRequest, caller: Writer, services: Serv
         limit=request.limit,
         reason=request.reason,
     )
-    run = await compress(services.upkeep, order, Choice(request.archived_days, superseded=request.superseded))
-    return UpkeepResponse(
-        space=request.space,
-        dry_run=request.dry_run,
-        operation_id=run.operation_id,
-        changes=[UpkeepChange.model_validate(change, from_attributes=True) for change in run.changes],
-        more=run.more,
-    )
+    choice = Choice(request.archived_days, superseded=request.superseded)
+    return to_response(await compress(services.upkeep, order, choice), order)
 
 
 @router.post("/memories/{memory_id}/restore", summary="Bring a packed memory back")

@@ -29,7 +29,12 @@ _STRONG = re.compile(
 )
 
 _NOW = re.compile(
-    r"\b(?:now|nowadays|these\s+days|instead|from\s+now\s+on|as\s+of|from\s+next\s+\w+\s+on|no\s+longer|any\s?more)\b", re.IGNORECASE
+    r"\b(?:now|nowadays|these\s+days|instead|from\s+now\s+on|as\s+of|from\s+next\s+\w+\s+on|no\s+longer|any\s?more)\b",
+    re.IGNORECASE,
+)
+_PASSING = re.compile(
+    r"(?<!since )(?<!of )\b(?:today|tonight|tomorrow|this\s+(?:week|time|once|morning|evening|weekend)|just\s+once|for\s+once|exceptionally)\b",
+    re.IGNORECASE,
 )
 
 # --- What is over -----------------------------------------------------------------------------------------------------
@@ -148,6 +153,11 @@ def tells_now(text: str) -> bool:
     return _NOW.search(text) is not None
 
 
+def is_passing(text: str) -> bool:
+    """Whether the words tell of one occasion: "today the call is at 11"."""
+    return _PASSING.search(text) is not None
+
+
 def is_final(text: str) -> bool:
     """Whether a statement does little else than say that something is over."""
     return _FINAL.search(text) is not None or _OVER.search(text) is not None
@@ -177,7 +187,7 @@ def former(text: str) -> tuple[str, ...]:
         return ()
     found: dict[str, None] = {}
     for value in _found(text):
-        value = value.strip(" .,!?\"“”")
+        value = value.strip(' .,!?"“”')
         if value and len(value) <= _LONGEST and value.lower() not in _EMPTY and not _PRONOUN.match(value):
             found[value] = None
     return tuple(found)
@@ -207,7 +217,9 @@ def _at(text: str, place: int) -> Iterator[str]:
         return
     phrase = _PHRASE.match(text, place)
     named = _NAMED.match(text, place)
-    if named is not None and (phrase is None or named.end() >= phrase.end() or text[named.end() : named.end() + 1] in ",;"):
+    if named is not None and (
+        phrase is None or named.end() >= phrase.end() or text[named.end() : named.end() + 1] in ",;"
+    ):
         yield named.group()
         return
     if phrase is not None:

@@ -27,7 +27,8 @@ _CLOSES = re.compile(
 )
 _SO = re.compile(r"\s*so\b", re.IGNORECASE)
 _ACKNOWLEDGED = re.compile(
-    r"\s*(?:ok|okay|oh|ah|aha|right|got\s+it|noted|i\s+see|wow|cool|nice|great|gotcha|understood|thanks|perfect)[\s.!,]*$", re.IGNORECASE
+    r"\s*(?:ok|okay|oh|ah|aha|right|got\s+it|noted|i\s+see|wow|cool|nice|great|gotcha|understood|thanks|perfect)[\s.!,]*$",
+    re.IGNORECASE,
 )
 _OWN = re.compile(r"\b(?:i|i['’]\w+|we|we['’]\w+|my|our|mine|ours|me|us)\b", re.IGNORECASE)
 _OF_MEMORY = re.compile(

@@ -279,7 +279,8 @@ _INTENTIONS = word_set("plan want hope decide intend aim wish need try consider 
 
 
 def _is_intended(parsed: Parse, reading: _Reading) -> bool:
-    return parsed.is_modal or parsed.base in _INTENTIONS or _is_going(parsed, reading)
+    is_missed = "almost" in parsed.adverbs or "nearly" in parsed.adverbs
+    return parsed.is_modal or parsed.base in _INTENTIONS or is_missed or _is_going(parsed, reading)
 
 
 def _is_going(parsed: Parse, reading: _Reading) -> bool:

@@ -24,9 +24,7 @@ _ADVERB = (
     r"now|just|finally|currently|still|also|recently|always|usually|only|actually|really|officially|already|mostly|normally|typically"
     r"|permanently|definitely|generally|lately|happily|newly|nowadays|these days|go-to"
 )
-_I = (
-    rf"(?:i|we)(?:['’](?:m|ve|re)| am| are| have| had to| do)?(?: been)?(?: (?:{_ADVERB}))*"
-)
+_I = rf"(?:i|we)(?:['’](?:m|ve|re)| am| are| have| had to| do)?(?: been)?(?: (?:{_ADVERB}))*"
 _T = r"(?P<t>(?-i:it|(?:[Tt]he )?(?:[A-Z][\w-]*)(?: [A-Z0-9][\w.-]*){0,3}))"
 _FROM = r"(?:from [^,;]{1,50}? )?"
 _BE = r"(?:is|are|'s|’s|was|has been)(?: (?:now|currently|still|officially|set|planned|scheduled))*"
@@ -44,7 +42,13 @@ class Frame:
 
 def expand(form: str) -> str:
     """The pattern of a form."""
-    form = form.replace("{I}", _I).replace("{T}", _T).replace("{FROM}", _FROM).replace("{BE}", _BE).replace("{ADV}", _ADVERB)
+    form = (
+        form.replace("{I}", _I)
+        .replace("{T}", _T)
+        .replace("{FROM}", _FROM)
+        .replace("{BE}", _BE)
+        .replace("{ADV}", _ADVERB)
+    )
     return re.sub(r"(?<!\?P)<([a-z_|]+)>", lambda match: _value(match[1].split("|")), form)
 
 
@@ -129,7 +133,7 @@ _OWN = _frames(
         ("plan", r"{I} (?:on|pay for|paying for|subscribed to|have|using|moved to|got|upgraded to|downgraded to|switched to) <tier>"),
         ("plan", r"(?:{I} )?(?:upgraded|downgraded|switched|moved|changed) {FROM}to <tier>"),
         ("studies", r"{I} (?:majoring|specializing|specialising) in <phrase>"),
-        ("studies", r"{I} (?:study|studying|read) (?P<v_phrase>[a-z][a-z ]{2,40}?)(?= at (?:uni|university|college|the)|,|\.|!|;|$| now| instead)(?<!hard)(?<!abroad)"),
+        ("studies", r"{I} (?:study|studying) (?P<v_phrase>[a-z][a-z ]{2,40}?)(?= at (?:uni|university|college|the)|,|\.|!|;|$| now| instead)(?<!hard)(?<!abroad)"),
         ("studies", r"(?:{I} )?(?:switched|changed|transferred) (?:from [^,;]{1,40}? )to <phrase> (?:at uni|at university|at college|as my major|in college)"),
         ("studies", r"(?:{I} )?(?:switched|changed|transferred) (?:from [^,;]{1,40}? )to (?P<v_phrase>[^,;]{2,40}?) (?:at uni|at university|at college|as my major|in college)"),
         ("wake-up time", r"(?:{I} )?(?:get|wake|getting|waking|got|am|rise)? ?up(?: now)?(?: every day| on weekdays| on workdays)? (?:at|by|around) <clock>"),

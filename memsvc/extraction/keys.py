@@ -14,6 +14,7 @@ from memsvc.extraction.values import clean, fold_subject, number
 from memsvc.extraction.words import word_set
 from memsvc.text.analysis import fold
 
+
 @dataclass(frozen=True, slots=True)
 class Statement:
     """A clause as keys read it, with every name resolved: subject, verb, and the rest of it.

@@ -234,7 +234,9 @@ def _keeps(noun: list[str], place: int) -> bool:
 def _named_matter(noun: str, subject: str, thing: str) -> Matter | None:
     if favorite := _FAVORITE.match(noun):
         liked = favorite[1].strip()
-        return Matter(subject, f"favorite {LIKED.get(liked, liked)}") if liked and liked not in ("one", "thing") else None
+        return (
+            Matter(subject, f"favorite {LIKED.get(liked, liked)}") if liked and liked not in ("one", "thing") else None
+        )
     for table in (NOUNS, EVENTS):
         if noun in table:
             attribute = table[noun]
@@ -322,6 +324,6 @@ _NEVER = word_set(
     might must let please thanks yes no ok okay sure hi hello hey think feel know want need like love
     """
 )
-_VOCABULARY = frozenset(
-    word for table in (NOUNS, EVENTS) for noun in table for word in noun.split()
-) | word_set("monday tuesday wednesday thursday friday saturday sunday weekly new my our the best favourite favorite")
+_VOCABULARY = frozenset(word for table in (NOUNS, EVENTS) for noun in table for word in noun.split()) | word_set(
+    "monday tuesday wednesday thursday friday saturday sunday weekly new my our the best favourite favorite"
+)

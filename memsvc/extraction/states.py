@@ -49,6 +49,12 @@ _STORY = re.compile(
 )
 
 
+_REPORTS = re.compile(
+    r"\b(?:said|says|wrote|writes|goes|asked|asks|replied|told\s+\w+|tells\s+\w+|claims|thinks)\s*[:,]\s*$",
+    re.IGNORECASE,
+)
+
+
 @dataclass(frozen=True, slots=True)
 class State:
     """Characters [start, end) of a sentence state it. `bare`: its noun has no owner in the words, the speaker is."""
@@ -71,7 +77,7 @@ def find_states(sentence: str, speaker: str) -> list[State]:
     topic: tuple[Matter, int] | None = None
     end = 0
     for start in _starts(sentence):
-        if start < end:
+        if start < end or _REPORTS.search(sentence, max(0, start - 24), start):
             continue
         state = _read(sentence, start, speaker, topic)
         if state is not None:
@@ -159,7 +165,7 @@ _ONCE = re.compile(
     r"|(?<!since )(?<!of )today|yesterday|tomorrow|once)\b",
     re.IGNORECASE,
 )
-_SCOPE = re.compile(rf"\bon\s+(?:the\s+)?({TYPES['days']}|weekends?)(?!\w)")
+_SCOPE = re.compile(rf"\b[Oo]n\s+(?:the\s+)?({TYPES['days']}|weekends?)(?!\w)")
 _LANGUAGES = re.compile(
     r"(?:english|german|french|spanish|italian|portuguese|dutch|polish|russian|chinese|mandarin|japanese|korean|arabic|hindi|turkish|swedish"
     r"|danish|norwegian|finnish|greek|czech|hungarian|ukrainian|catalan|hebrew|thai|vietnamese)\b"
@@ -168,7 +174,7 @@ _LANGUAGES = re.compile(
 
 def _scope(match: re.Match[str]) -> str:
     """The days that a habit is told of."""
-    scope = _SCOPE.search(match.string, match.start(), match.end() + 60)
+    scope = _SCOPE.search(match.string)
     return "" if scope is None else f"on {fold(scope[1])}"
 
 
@@ -266,10 +272,15 @@ _THING_NOUNS = word_set(
 )
 
 
+_NOUNISH = word_set(
+    "living dining parking meeting training waiting washing working building wedding running swimming heating"
+)
+
+
 def _tells_of_thing(matter: Matter, match: re.Match[str]) -> bool:
     """Whether "the ..." has a value that shows what it is, or is a noun of what has one."""
     noun = matter.attribute.removeprefix("the ").split()
-    if len(noun) > 3 or any(word in words.GERUNDS for word in noun):
+    if len(noun) > 3 or any(word in words.GERUNDS and word not in _NOUNISH for word in noun):
         return False
     kind, _ = _typed(_value(match)[1], matter.attribute)
     return kind not in ("phrase", "slashed", "number", "rate") or noun[-1] in _THING_NOUNS
@@ -283,7 +294,10 @@ def _is_note(match: re.Match[str], noun: str) -> bool:
 _NOTED = re.compile(r"[a-z][a-z' -]+")
 
 
-_ROUGH = re.compile(r"(?:about|around|roughly|approximately|some|almost|nearly|circa) (?=[$€£]?\d|an? (?:hundred|thousand))", re.IGNORECASE)
+_ROUGH = re.compile(
+    r"(?:about|around|roughly|approximately|some|almost|nearly|circa) (?=[$€£]?\d|an? (?:hundred|thousand))",
+    re.IGNORECASE,
+)
 
 
 def _of_matter(matter: Matter, match: re.Match[str], *, confidence: float, bare: bool = False) -> State | None:
@@ -376,7 +390,7 @@ def _typed(said: str, attribute: str) -> tuple[str, str]:
     """Of what kind a value is, and without the words that only lead to it."""
     if attribute in _AMOUNTS or attribute.endswith((" price", " cost", " budget")):
         return ("money", said) if re.search(r"\d|\bthousand\b|\bhundred\b|\bmillion\b", said) else ("", "")
-    said = said.strip(" ,.\"“”")
+    said = said.strip(' ,."“”')
     kinds = _OF_KIND.get(attribute, _GENERAL)
     forms = [said]
     while lead := _SOFT.match(forms[-1]):

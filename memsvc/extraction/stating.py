@@ -58,7 +58,13 @@ def state_facts(said: Said, cast: Cast, clauses: Sequence[Clause], restated: Seq
 
 def prevails(fact: Fact, state: Fact) -> bool:
     """Whether a fact that was read as a sentence tells better than the form does what the same words are about."""
-    if fact.confidence < _SURE or not is_state(fact.attribute) or fact.negated or fact.attribute == "amount" or _ROUGHLY.match(state.value):
+    if (
+        fact.confidence < _SURE
+        or not is_state(fact.attribute)
+        or fact.negated
+        or fact.attribute == "amount"
+        or _ROUGHLY.match(state.value)
+    ):
         return False
     if fact.attribute == "name" and state.attribute != "name" and not state.attribute.startswith("the "):
         return False
@@ -72,7 +78,11 @@ def _joined(content: str) -> list[tuple[int, int]]:
     found = sentences(content)
     joined: list[tuple[int, int]] = []
     for start, end in found:
-        if joined and _TOPIC_QUESTION.fullmatch(content[joined[-1][0] : joined[-1][1]]) and not _FIRST.match(content, start):
+        if (
+            joined
+            and _TOPIC_QUESTION.fullmatch(content[joined[-1][0] : joined[-1][1]])
+            and not _FIRST.match(content, start)
+        ):
             joined[-1] = (joined[-1][0], end)
         else:
             joined.append((start, end))
@@ -87,8 +97,7 @@ def _states(said: Said, cast: Cast, span: tuple[int, int]) -> list[State]:
     return [
         state
         for state in find_states(text.replace("’", "'"), cast.speaker)
-        if not any(start < state.end - 1 and state.start < end for start, end in quotes)
-        or state.attribute == "reading"
+        if not any(start < state.end - 1 and state.start < end for start, end in quotes) or state.attribute == "reading"
     ]
 
 
@@ -98,7 +107,9 @@ def _only_adds(content: str, span: tuple[int, int]) -> bool:
     return len(text) < 80 and not text.endswith("?") and not _FIRST.match(text) and bool(former(text))
 
 
-def _parts(content: str, span: tuple[int, int], states: Sequence[State], clauses: Sequence[Clause]) -> list[tuple[int, int]]:
+def _parts(
+    content: str, span: tuple[int, int], states: Sequence[State], clauses: Sequence[Clause]
+) -> list[tuple[int, int]]:
     """The part of the sentence for each state: its clauses, and those that say what is over."""
     bounds = [span[0], *(span[0] + after.start for _, after in pairwise(states)), span[1]]
     parts = []
@@ -179,7 +190,13 @@ def end_facts(said: Said, cast: Cast, clauses: Sequence[Clause], taken: Sequence
     found: list[Fact] = []
     for clause in clauses:
         text = said.content[clause.start : clause.end]
-        if clause.question or len(text) > 160 or _NO_NEWS.match(text) or is_intended(text) or any(clause.start < end and start < clause.end for start, end in taken):
+        if (
+            clause.question
+            or len(text) > 160
+            or _NO_NEWS.match(text)
+            or is_intended(text)
+            or any(clause.start < end and start < clause.end for start, end in taken)
+        ):
             continue
         if not is_final(text) or is_unreal(text) or quoted(text) or not (over := _specific(text)):
             continue
@@ -215,4 +232,6 @@ _NO_NEWS = re.compile(
     r"\s*(?:it|this|that|these|there|you|your|he|she|his|her|their|don['’]?t|do\s+not|never|always|what|who|how|why|let|remember|please\s+don)\b",
     re.IGNORECASE,
 )
-_DENIED = re.compile(r"\b(?:any\s?more|any\s+longer|no\s+more|no\s+longer|given?\s+up\s+being|gave\s+up\s+being)\b", re.IGNORECASE)
+_DENIED = re.compile(
+    r"\b(?:any\s?more|any\s+longer|no\s+more|no\s+longer|given?\s+up\s+being|gave\s+up\s+being)\b", re.IGNORECASE
+)

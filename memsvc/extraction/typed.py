@@ -155,9 +155,7 @@ CASED = frozenset(
     name named who zone flight version code doctor date days when season title cloud database editor laptop tier
     """.split()
 )
-_WHOLE = {
-    kind: re.compile(pattern, 0 if kind in CASED else re.IGNORECASE) for kind, pattern in TYPES.items()
-}
+_WHOLE = {kind: re.compile(pattern, 0 if kind in CASED else re.IGNORECASE) for kind, pattern in TYPES.items()}
 _HOUR = re.compile(r"(\d{1,2})(?:[:.](\d\d))?\s?(?:([ap])\.?m|o['’]clock)?", re.IGNORECASE)
 
 

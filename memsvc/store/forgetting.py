@@ -50,7 +50,8 @@ class Standing:
     """A memory in recall, as forgetting weighs it.
 
     `version` and `in_use_at` (its last access) tell later whether it was touched since. `kept_by` names the rule that
-    protects it, if any does; `useful` counts the verdicts `used` and `helpful`. `told`: a fact was drawn from it. `stood_for`: something in recall says the same in its place. `content` is cut off where it is long.
+    protects it, if any does; `useful` counts the verdicts `used` and `helpful`. `told`: a fact was drawn from it;
+    `stood_for`: something in recall says the same in its place. `content` is cut off where it is long.
     """
 
     id: MemoryId

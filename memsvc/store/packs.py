@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import accumulate
 from typing import Literal
 
 from psycopg.rows import tuple_row
@@ -123,6 +124,23 @@ async def packable(session: ReadSession, ids: Collection[MemoryId], *, now: date
         tuple_row,
     )
     return [row[0] for row in rows]
+
+
+async def first_within(session: ReadSession, ids: Sequence[MemoryId], text_bytes: int) -> list[MemoryId]:
+    """The first of these memories whose texts outside of packs take that many bytes together; one at least."""
+    rows = await session.fetch(
+        "SELECT w.id, (SELECT coalesce(sum(octet_length(v.content)), 0)::bigint FROM contents v "
+        "WHERE v.tenant_id = %(tenant)s AND v.memory_id = w.id) "
+        "FROM unnest(%(ids)s::uuid[]) WITH ORDINALITY AS w(id, place) ORDER BY w.place",
+        {"tenant": session.tenant_id, "ids": list(ids)},
+        tuple_row,
+    )
+    ends = accumulate(size for _, size in rows)
+    return [
+        memory_id
+        for place, ((memory_id, _), end) in enumerate(zip(rows, ends, strict=True))
+        if not place or end <= text_bytes
+    ]
 
 
 # From a summary down to all it was made of, and from what was said to what else its summary tells of.

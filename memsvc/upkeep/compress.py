@@ -29,6 +29,8 @@ log = structlog.get_logger(__name__)
 
 # Memories that a periodic run packs in one transaction, which holds the space's lock.
 PACKED_AT_ONCE = 2000
+# Of texts, that any run packs: they are all held in memory at once.
+PACKED_BYTES = 64 << 20
 # Memories that one restore brings back; the next one brings what is left.
 RESTORED_AT_ONCE = 2000
 
@@ -69,7 +71,7 @@ class Restored:
 
 
 async def compress(upkeep: Upkeep, order: Order, choice: Choice = BY_POLICY) -> Run:
-    """Pack away what is out of recall, at most `order.limit` memories, as one operation.
+    """Pack away what is out of recall, at most `order.limit` memories or 64 MiB of texts, as one operation.
 
     Where the policy says nothing of packing, that is everything archived. The operation's details name the packs, and
     count memories, contents, chunks and bytes before and after. What came back between reading and applying stays.
@@ -80,8 +82,9 @@ async def compress(upkeep: Upkeep, order: Order, choice: Choice = BY_POLICY) -> 
     async with database.read(tenant) as session:
         space_id = await access.require(session, order.caller, order.space, "write")
         found = await _choose(session, space_id, order, choice)
-        ids, more = found[: order.limit], len(found) > order.limit
+        ids = await packs.first_within(session, found[: order.limit], PACKED_BYTES)
         loose = [] if order.dry_run else await packs.read_loose(session, ids)
+    more = len(ids) < len(found)
     if order.dry_run or not ids:
         return Run(space_id, _changes(ids), None, more)
     made = await asyncio.to_thread(packs.make_packs, loose)

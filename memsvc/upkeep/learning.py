@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import orjson
 
-from memsvc.extraction.changes import closed, former, is_intended, tells_change, tells_now
+from memsvc.extraction.changes import closed, former, is_intended, is_passing, tells_change, tells_now
 from memsvc.extraction.echoes import only_restates
 from memsvc.extraction.facts import extract
 from memsvc.extraction.model import Fact, Said
@@ -88,6 +88,7 @@ class Draft:
             words=frozenset(analyze(words)),
             changes=tells_change(words),
             now=tells_now(words),
+            passing=is_passing(words),
         )
 
     @property

@@ -101,7 +101,8 @@ def choose(
     def let_go(one: Weighed, reason: str) -> Iterator[Going]:
         if one.standing.id not in gone and facts.release(one.standing.id):
             gone.add(one.standing.id)
-            left[one.standing.kind] = _without(left[one.standing.kind], one.standing)
+            # A kind may be new since it was counted.
+            left[one.standing.kind] = _without(left.get(one.standing.kind, Amount()), one.standing)
             yield Going(one.standing, reason)
 
     for one in sorted(free, key=lambda one: one.standing.number):

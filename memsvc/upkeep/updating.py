@@ -50,6 +50,7 @@ class Claim:
     words: frozenset[str] = frozenset()
     changes: bool = False
     now: bool = False
+    passing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,8 @@ def compare(old: Claim, new: Claim) -> Finding:
     if relation == "same" and (old.negated or new.negated or before == after):
         return _same_value(old, new)
     if old.negated or new.negated or relation == "other" or not _has_one(old, new):
+        return UNRELATED
+    if new.passing and "date" not in after and (new.attribute in SCOPED or new.attribute == "time"):
         return UNRELATED
     if relation == "refined":
         return Finding("refined", "says the same more precisely")

@@ -299,6 +299,16 @@ async def test_what_it_packs_is_what_the_caller_asks_for(service: Service, clock
     }
 
 
+async def test_a_run_takes_no_more_text_than_it_can_hold(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = await say(service, "a" * 40, "b" * 20, "c" * 20, "d" * 20)
+    await archive(service, *gone)
+    monkeypatch.setattr(compressing, "PACKED_BYTES", 45)
+    for expected, more in (([gone[0]], True), (gone[1:3], True), ([gone[3]], False)):
+        assert packed(await compress(service, dry_run=True)) == expected
+        done = await compress(service)
+        assert (packed(done), done["more"]) == (expected, more)
+
+
 async def test_a_policy_packs_by_itself(service: Service, other: Service, clock: Clock) -> None:
     upkeep = service.services.upkeep
     faded, recent = await say(service, "A remark on paint.", "A remark on glue.")

@@ -319,9 +319,13 @@ async def test_no_transaction_is_open_while_a_model_runs(
 
     monkeypatch.setattr(service.encoder, "_encode", encode)
     await say(service)
-    await say(service, "The bell rang at noon.", wait=False)
+    told = [{"role": "user", "name": "Ana", "content": "I live in Porto and I work as a baker."}]
+    await service.add(wait=False, messages=told)
+    before = len(open_at_call)
     await work(service)
-    assert len(open_at_call) >= 2
+    learned = (await service.client.get("/v1/memories", params={"kind": "fact"})).json()["items"]
+    assert len(learned) > 1  # so that consolidation, too, has called the encoder
+    assert len(open_at_call) >= before + 2
     assert set(open_at_call) == {0}
     async with service.services.database.write(service.caller.tenant_id):  # it would be seen
         await service.services.ingest.batcher.encode_documents(["The bell rang."])

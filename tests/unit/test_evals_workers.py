@@ -86,7 +86,15 @@ def test_planted_cases_leave_a_line_each(tmp_path: Path) -> None:
     assert found["planted.n"] == 6
     assert found["planted.supersede_recall"] == 0
     rows = [json.loads(line) for line in (tmp_path / "planted.jsonl").read_text().splitlines()]
-    assert [row["case"] for row in rows] == [case.id for case in cases()[:6]]
+    assert [row["case"] for row in rows] == [case.id for case in workers_planted.spread(cases(), 6)]
+
+
+def test_a_few_planted_cases_are_spread_over_all() -> None:
+    every = cases()
+    assert workers_planted.spread(every, None) == workers_planted.spread(every, 10_000) == every
+    few = workers_planted.spread(every, 60)
+    assert len({case.id for case in few}) == 60
+    assert len({case.category for case in few}) >= 7
 
 
 def test_recall_is_asked_before_and_after_and_after_forgetting(data: Path) -> None:

@@ -308,6 +308,12 @@ def test_the_faded_go_by_number_then_the_lowest_values_until_the_budget_holds() 
     assert chosen(rules, weighed) == [2, 4, 7, 3]
 
 
+def test_a_kind_that_was_not_counted_yet_is_none_to_stumble_over() -> None:
+    rules = Rules(archive_below={"fact": 0.3})
+    new = Weighed(standing(1, kind="fact", retention=0.1))
+    assert [going.standing.number for going in choose(rules, [new], {}, held={})] == [1]
+
+
 def test_the_budget_of_a_kind_goes_before_that_of_all() -> None:
     rules = Rules(budgets=(Budget(frozenset({"fact"}), {"memories": 1}), Budget(ALL, {"memories": 3})))
     weighed = [Weighed(standing(n, kind="fact" if n % 2 else "turn"), n / 10) for n in range(1, 7)]
