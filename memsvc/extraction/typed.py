@@ -68,6 +68,9 @@ TYPES: Mapping[str, str] = {
     "name": rf"(?:(?:[Tt]he|an?) )?(?:[a-z]+ ){{0,2}}?(?:{_TITLE})?{_CAP}(?: {_LINK}(?:{_CAP}|\d[\w.]*))*",
     "named": rf"(?:(?:the|an?) )?(?:[a-z]+ ){{0,4}}(?:called|named) {_CAP}(?: {_LINK}{_CAP})*",
     "title": rf"(?:\"[^\"]+\"|“[^”]+”|(?:The |A |An )?{_WHO}{{0,5}})",
+    "hotel": rf"(?:[Tt]he )?(?:(?:Hotel|Pension|Casa|Hostel|Villa) )?{_CAP}(?: (?:of |the |de )?{_CAP})*",
+    "room": r"(?:(?:the )?(?:room|hall|studio|lab|office|building|auditorium|floor|conference room|meeting room|[A-Z])[\w.-]*"
+    r"(?: [A-Z\d][\w.-]*)*|the (?:[\w'-]+ ){1,3}?(?:room|hall|studio|lab|office|building|auditorium|floor)\b)",
     "vehicle": r"(?:an? )(?:[a-z-]+ ){0,3}[a-z-]+",
     "job": r"(?:an? |the )?(?:[\w-]+ ){0,3}?[\w-]*"
     + _any(
@@ -152,7 +155,7 @@ MEASURE = rf"([$€£]?{_NUM}(?:\s?(?:k|m|million|thousand)\b)?)(?:\s?(?:{_UNIT}
 # Kinds that are told by their capitals.
 CASED = frozenset(
     """
-    name named who zone flight version code doctor date days when season title cloud database editor laptop tier
+    name named who zone flight version code doctor date days when season title cloud database editor laptop tier hotel room
     """.split()
 )
 _WHOLE = {kind: re.compile(pattern, 0 if kind in CASED else re.IGNORECASE) for kind, pattern in TYPES.items()}

@@ -112,7 +112,7 @@ def _check_undoable(found: PastOperation) -> None:
 def _check_nothing_stands_on_it(
     found: PastOperation, affected: Sequence[Affected], reversal: Reversal, dependents: Sequence[MemoryId]
 ) -> None:
-    later = [change.memory_id for change in affected if change.latest != change.after]
+    later = [change.memory_id for change in affected if change.changed_since]
     if later:
         _refuse(
             f"{len(later)} memories were changed after operation {found.id}: {_named(later)}",

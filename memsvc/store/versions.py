@@ -178,13 +178,16 @@ async def list_versions(session: ReadSession, memory_id: MemoryId, *, caller: Ca
 
 @dataclass(frozen=True, slots=True)
 class Affected:
-    """A memory that an operation made or changed; `latest` is its present version, `before` None when it was made."""
+    """A memory that an operation made or changed; `before` None when it was made.
+
+    `changed_since`: a later operation on it stands, one that was not undone.
+    """
 
     operation_id: OperationId
     memory_id: MemoryId
     before: int | None
     after: int
-    latest: int
+    changed_since: bool
     state: str
     legal_hold: bool
 
@@ -202,10 +205,21 @@ _IMPORTED = (
 )
 
 
+# Of the versions after `v`, one that stands. An operation that was undone does not, and an undo not by itself: with what
+# it undid it leaves the memory as it was.
+_CHANGED_SINCE = (
+    "EXISTS (SELECT 1 FROM (SELECT c.version, c.operation_id UNION ALL SELECT h.version, h.operation_id "
+    "FROM memory_history h WHERE h.tenant_id = %(tenant)s AND h.id = c.id) x "
+    "JOIN operations s ON s.tenant_id = %(tenant)s AND s.id = x.operation_id "
+    "WHERE x.version > v.version AND s.undone_by IS NULL AND NOT EXISTS (SELECT 1 FROM operations t "
+    "WHERE t.tenant_id = %(tenant)s AND t.id = s.undoes AND t.undone_by = s.id))"
+)
+
+
 async def affected_by(session: ReadSession, operations: Sequence[OperationId]) -> list[Affected]:
     """What these operations made or changed and was not erased since, in the order of recording."""
     rows = await session.fetch(
-        "SELECT v.operation_id, v.id, v.version, c.version, c.state, c.legal_hold, v.made FROM ("
+        f"SELECT v.operation_id, v.id, v.version, {_CHANGED_SINCE}, c.state, c.legal_hold, v.made FROM ("
         "SELECT operation_id, id, version, version = 1 FROM memories WHERE operation_id = ANY (%(operations)s) "
         "AND tenant_id = %(tenant)s UNION ALL SELECT operation_id, id, version, version = 1 FROM memory_history "
         f"WHERE operation_id = ANY (%(operations)s) AND tenant_id = %(tenant)s UNION ALL {_IMPORTED}) "
@@ -215,8 +229,8 @@ async def affected_by(session: ReadSession, operations: Sequence[OperationId]) -
         tuple_row,
     )
     return [
-        Affected(operation, memory, None if made else version - 1, version, latest, state, hold)
-        for operation, memory, version, latest, state, hold, made in rows
+        Affected(operation, memory, None if made else version - 1, version, changed, state, hold)
+        for operation, memory, version, changed, state, hold, made in rows
     ]
 
 

@@ -16,6 +16,8 @@ from memsvc.upkeep.thinking import extract_facts
 
 # How a fact begins that quotes the question which it answers.
 QUOTED = "Asked "
+# Tokens of turns that a model is given at a time.
+CALL_TOKENS = 2500
 
 
 async def find_drafts(upkeep: Upkeep, tenant_id: TenantId, heard: Sequence[Heard]) -> list[Draft]:
@@ -47,7 +49,7 @@ async def find_drafts(upkeep: Upkeep, tenant_id: TenantId, heard: Sequence[Heard
 async def _ask(
     upkeep: Upkeep, tenant_id: TenantId, heard: Sequence[Heard]
 ) -> Mapping[MemoryId, tuple[Sequence[Fact], str]]:
-    """What the model finds in each turn that it was shown; turns of a segment for which it failed are left out."""
+    """What the model finds, by turn; turns in which it finds nothing, or for which it failed, are left out."""
     if upkeep.llm is None:
         return {}
     found: dict[MemoryId, tuple[list[Fact], str]] = {}
@@ -55,10 +57,9 @@ async def _ask(
         answer = await extract_facts(upkeep.llm, tenant_id, [one.said for one in part])
         if answer is None:
             continue
-        for one in part:
-            found[one.read.id] = ([], upkeep.llm.extractor)
+        # Where it finds nothing the rules may: a lazy model must not make the service worse.
         for fact in answer:
-            found[part[fact.turn].read.id][0].append(fact.fact)
+            found.setdefault(part[fact.turn].read.id, ([], upkeep.llm.extractor))[0].append(fact.fact)
     return found
 
 
@@ -78,5 +79,20 @@ async def _segments(upkeep: Upkeep, tenant_id: TenantId, heard: Sequence[Heard])
         norms = np.linalg.norm(rows, axis=1, keepdims=True)
         tokens = [estimate_tokens(one.read.content) for one in turns]
         cut = segment((rows / np.where(norms > 0, norms, 1)).astype(np.float32), tokens, [one.said.at for one in turns])
-        parts += [turns[group[0].start : group[-1].end] for group in buffers(cut, tokens)]
-    return parts
+        parts += [turns[group[0].start : group[-1].end] for group in buffers(cut, tokens, most_tokens=CALL_TOKENS)]
+    return _joined(parts)
+
+
+def _joined(parts: Sequence[list[Heard]]) -> list[list[Heard]]:
+    """Short sessions share a call, as far as one takes them."""
+    calls: list[list[Heard]] = []
+    left = 0
+    for part in parts:
+        size = sum(estimate_tokens(one.read.content) for one in part)
+        if calls and size <= left:
+            calls[-1] += part
+            left -= size
+        else:
+            calls.append(list(part))
+            left = CALL_TOKENS - size
+    return calls

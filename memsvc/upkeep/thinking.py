@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 
 # Small models read 8,192 tokens, their answer and the instructions included.
 MOST_INPUT_TOKENS = 5000
-MOST_FACTS = 12
+MOST_FACTS = 24
 MOST_SENTENCES = 8
 LONGEST_SENTENCE = 500
 # Less of a summary than this says too little of its sources: of the sentences proposed, of the extractive one's tokens.

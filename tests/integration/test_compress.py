@@ -14,7 +14,6 @@ from sqlalchemy import Connection, text
 
 from memsvc.consolidation.jobs import index_space
 from memsvc.deployment import Deployment
-from memsvc.ids import MemoryId
 from memsvc.lifecycle import packing
 from memsvc.store import packs
 from memsvc.upkeep import compress as compressing
@@ -398,14 +397,3 @@ async def there_and_back(deployment: Deployment, contents: list[str], later: str
         await call(service, "POST", f"/v1/memories/{ids[-1]}/restore", {"level": "session"})
         assert [await versions(service, memory) for memory in ids] == before
         assert [(await get(service, memory))["packed"] for memory in ids] == [False] * len(ids)
-
-
-async def test_reading_many_packed_memories_reads_each_pack_once(service: Service, rows: Callable) -> None:
-    ids = await say(service, *[f"Remark number {n} on the matter of the gate." for n in range(40)])
-    await archive(service, *ids)
-    await compress(service)
-    assert rows(TIERS)[0][3] == 1
-    async with service.services.database.read(service.caller.tenant_id) as session:
-        numbers = await session.fetch("SELECT memory_id, number FROM contents", {}, tuple_row)
-        texts = await packs.read_texts(session, [(MemoryId(one), number) for one, number in numbers])
-    assert sorted(texts.values()) == sorted(f"Remark number {n} on the matter of the gate." for n in range(40))

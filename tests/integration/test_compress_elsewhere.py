@@ -10,6 +10,8 @@ from sqlalchemy import Connection, text
 
 from memsvc.consolidation.deliver import deliver
 from memsvc.deployment import Deployment
+from memsvc.ids import MemoryId
+from memsvc.store import packs
 from tests.integration.conftest import Service
 from tests.integration.packed import (
     HOT,
@@ -156,3 +158,14 @@ async def test_a_copy_follows_its_source_in_and_out_of_packs(service: Service) -
     assert (copy["state"], copy["packed"]) == ("activated", False)
     await embed(service)
     assert [content for content, *_ in await found(service, "gate", spaces=["mine"])] == ["The gate is green."]
+
+
+async def test_reading_many_packed_memories_reads_each_pack_once(service: Service, rows: Callable) -> None:
+    ids = await say(service, *[f"Remark number {n} on the matter of the gate." for n in range(40)])
+    await archive(service, *ids)
+    await compress(service)
+    assert rows(TIERS)[0][3] == 1
+    async with service.services.database.read(service.caller.tenant_id) as session:
+        numbers = await session.fetch("SELECT memory_id, number FROM contents", {}, tuple_row)
+        texts = await packs.read_texts(session, [(MemoryId(one), number) for one, number in numbers])
+    assert sorted(texts.values()) == sorted(f"Remark number {n} on the matter of the gate." for n in range(40))

@@ -356,3 +356,20 @@ async def test_expire_at_a_time_and_archive(service: Service, clock: Clock) -> N
     assert await texts(service, "dog called") == {"The dog is called Rex."}
     wrong = await service.client.delete(f"/v1/memories/{other}", params={"mode": "archive", "at": moment.isoformat()})
     assert (wrong.status_code, wrong.json()["errors"][0]["field"]) == (422, "at")
+
+
+async def test_operations_are_undone_one_after_the_other_from_the_last(service: Service) -> None:
+    added = await service.add(texts=[{"content": "the door code is 4711"}])
+    memory = added["items"][0]["id"]
+    for content in ("the door code is 4712", "the door code is 4713"):
+        edited = await service.client.patch(f"/v1/memories/{memory}", json={"content": content})
+        assert edited.status_code == 200, edited.text
+    operations = (await service.client.get("/v1/operations", params={"space": "default"})).json()["items"]
+    edits = [operation["id"] for operation in operations if operation["kind"] == "edit"]
+    assert len(edits) == 2
+    refused = await service.client.post(f"/v1/operations/{edits[1]}/undo", json={})
+    assert refused.status_code == 409
+    for operation, content in zip(edits, ("the door code is 4712", "the door code is 4711"), strict=True):
+        undone = await service.client.post(f"/v1/operations/{operation}/undo", json={})
+        assert undone.status_code == 200, undone.text
+        assert (await service.client.get(f"/v1/memories/{memory}")).json()["content"] == content
