@@ -12,10 +12,12 @@ _OPENS = re.compile(
     | (?:got\s+it|noted|understood|duly\s+noted|gotcha|okay|ok)\s*[:,!.–—-]+\s*(?:so\s+)?
     | (?:thanks|thank\s+you|cheers)\s+for\s+(?:telling|letting|sharing|reminding)(?:\s+(?:me|us))?\b
     | (?:as|like)\s+you\s+(?:told|said|mentioned|wrote|explained)\b | you\s+(?:said|told\s+me|mentioned|wrote)\b
-    | (?:i|we)\s+(?:remember|recall|keep\s+forgetting|forgot|always\s+forget|know|noted|see|understand|heard)\s+(?:that\s+)?
+    | (?:i|we)\s+(?:remember|recall|keep\s+forgetting|forgot|always\s+forget|know|noted|see|understand|heard)\s+
+      (?:that\s+)?
     | (?:from|according\s+to|per|going\s+by|checking)\s+(?:my|the|our)\s+(?:notes|records|memory)\b
     | (?:just\s+)?to\s+(?:recap|summari[sz]e|confirm|repeat|be\s+clear|double-check)\b | (?:quick\s+)?recap\b
-    | if\s+i\s+(?:remember|recall|understand)\b | in\s+other\s+words\b | (?:since|given\s+that|knowing\s+that|because)\s+you\b
+    | if\s+i\s+(?:remember|recall|understand)\b | in\s+other\s+words\b
+    | (?:since|given\s+that|knowing\s+that|because)\s+you\b
     )""",
     re.VERBOSE | re.IGNORECASE,
 )

@@ -201,7 +201,7 @@ def _join(tokens: Sequence[Token], out: Sequence[str], times: Sequence[Mention],
             continue
         parts.append(out[place])
     joined = re.sub(r"\s+", " ", "".join(parts))
-    return re.sub(r"\s+([,.!?;:%)])", r"\1", joined).strip()
+    return re.sub(r"\s+([,.!?;:)])|(?<=\d)\s+(%)", r"\1\2", joined).strip()
 
 
 def _finish(text: str) -> str:

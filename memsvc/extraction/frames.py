@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Literal, get_args
 
+from memsvc.extraction.patterns import one_of
 from memsvc.extraction.typed import CASED, TYPES
 
 # Of what a form tells: the speaker, an event, a thing that has a name, what a noun names (as a sentence, or as a label
@@ -14,24 +15,35 @@ About = Literal["own", "event", "thing", "noun", "label", "change"]
 CONFIDENCE: dict[str, float] = {"label": 0.75, "change": 0.75}
 
 # Where a value of no kind ends.
+_ENDS = one_of(
+    """
+    now, these days, nowadays, instead, rather than, from now on, any ?more, any longer, no longer, at the moment, currently,
+    right now, again, since, because, so, as of, with the, until, though, but, while, if, when, which, who, where, for now,
+    too, as well, up from, down from, and (?:i|we|my|our|it|that|they|he|she|not|so), not, today, this (?:week|month|year),
+    last (?:week|month|year|weekend), yesterday, please, starting, effective, before, after, already, btw, by the way,
+    for good, right, actually, in the end, to the cent, otherwise
+    """
+)
 END = (
     r"(?=\s*(?:$|[;!?…]|,(?!\d)|\.(?=\s|$|[\"'”])|:(?=\s)|\s[-–—]+\s|\((?!\w+\)\w))"
-    r"|\s(?:now|these days|nowadays|instead|rather than|from now on|any ?more|any longer|no longer|at the moment|currently"
-    r"|right now|again|since|because|so|as of|with the|until|though|but|while|if|when|which|who|where|for now|too|as well"
-    r"|up from|down from|and (?:i|we|my|our|it|that|they|he|she|not|so)|not|today|this (?:week|month|year)"
-    r"|last (?:week|month|year|weekend)|yesterday|please|starting|effective|before|after|already|btw|by the way|for good"
-    r"|right|actually|in the end|to the cent|otherwise)(?!\w))"
+    rf"|\s{_ENDS}(?!\w))"
 )
-_ADVERB = (
-    r"now|just|finally|currently|still|also|recently|always|usually|only|actually|really|officially|already|mostly|normally"
-    r"|typically|permanently|definitely|generally|lately|happily|newly|nowadays|these days"
+_ADVERB = one_of(
+    """
+    now, just, finally, currently, still, also, recently, always, usually, only, actually, really, officially, already,
+    mostly, normally, typically, permanently, definitely, generally, lately, happily, newly, nowadays, these days
+    """
 )
-_VERBS = (
-    r"changed|moved|raised|lowered|increased|dropped|cut|set|postponed|pushed|rescheduled|switched|shifted|delayed|reduced"
-    r"|bumped|upped|upgraded|downgraded|decreased|updated|extended|shortened|renamed|transferred|adjusted|brought"
-)
+_CHANGED = """
+    changed, moved, raised, lowered, increased, dropped, cut, set, postponed, pushed, rescheduled, switched, shifted, delayed,
+    reduced, bumped, upped, upgraded, downgraded, decreased, updated, extended, shortened, renamed, transferred, adjusted,
+    brought
+"""
+_WENT = "went, gone, drops, rose, risen, fell, fallen, slipped, doubled, grew, grown, climbed, jumped"
+_PUT = "put, had to move, had to change, had to push, turned, reset, keep, have kept, moving, changing, switching"
+_HAS = one_of("has, have, had, is, was, were, are, got, just, now, recently, finally, officially, being")
 _MACROS = {
-    "I": rf"(?:i|we)(?:['’](?:m|ve|re|ll)| am| are| have| had to| do)?(?: been)?(?: (?:{_ADVERB}))*",
+    "I": rf"(?:i|we)(?:['’](?:m|ve|re|ll)| am| are| have| had to| do)?(?: been)?(?: {_ADVERB})*",
     "T": r"(?P<t>(?-i:it|(?:[Tt]he )?(?:[A-Z][\w-]*)(?: [A-Z0-9][\w.-]*){0,3}))",
     "N": r"(?P<n>[^\W\d_][\w'’&/.-]*(?: [\w'’&/-]+(?:\.\w+)?){0,6}?)",
     "OWN": r"(?P<o>my|our|the)",
@@ -40,11 +52,9 @@ _MACROS = {
     "PER": r"(?:a|an|per|each|every)",
     "HERE": r"(?= now|,|\.|!|;|$| these| at the moment| since| instead)",
     "END": END,
-    "CHANGED": rf"(?:(?:has|have|had|is|was|were|are|got|just|now|recently|finally|officially|being) )*(?:{_VERBS}|went|gone"
-    r"|drops|rose|risen|fell|fallen|slipped|doubled|grew|grown|climbed|jumped)(?: up| down| back| over| forward| out)*",
-    "CHANGE": rf"(?:{_VERBS}|put|had to move|had to change|had to push|turned|reset|keep|have kept|moving|changing|switching)"
-    r"(?: up| down| forward)?",
-}  # fmt: skip
+    "CHANGED": rf"(?:{_HAS} )*{one_of(f'{_CHANGED}, {_WENT}')}(?: up| down| back| over| forward| out)*",
+    "CHANGE": rf"{one_of(f'{_CHANGED}, {_PUT}')}(?: up| down| forward)?",
+}
 _VALUE = re.compile(r"(?<!\?P)<([a-z_|]+)>")
 
 

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from memsvc.extraction import words
+from memsvc.extraction.attributes import is_state
 from memsvc.extraction.calendars import FULL_MONTHS
-from memsvc.extraction.matters import LIKED, is_state
+from memsvc.extraction.matters import LIKED
 from memsvc.extraction.model import FactKind
 from memsvc.extraction.people import KIN, PETS
 from memsvc.extraction.rules import HAS, IS, RULES, Rule
@@ -141,7 +142,8 @@ def _of_possession(statement: Statement) -> Iterator[Key]:
     if statement.base == "be" and statement.subject == statement.speaker and _is_name(statement.rest):
         yield Key(subject, "name", clean(re.split(r",| and ", statement.rest)[0]), statement.negated, "fact", 0.8)
     if statement.base == "be" and (liked := _FAVORITE_OF.match(statement.rest)):
-        yield Key(fold_subject(liked[1]), f"favorite {LIKED.get(fold(liked[2]), fold(liked[2]))}", clean(statement.subject), statement.negated,
+        what = LIKED.get(fold(liked[2]), fold(liked[2]))
+        yield Key(fold_subject(liked[1]), f"favorite {what}", clean(statement.subject), statement.negated,
                   "preference", 0.85)  # fmt: skip
     if not noun or statement.base not in _BECAME | {"call", "name"}:
         return

@@ -40,6 +40,7 @@ _HOME = rule(
 )
 _HOME_TO = rule(rf"(?:back |over |down |up |out |abroad |away )*(?:from {_CAP} )?to (?P<v>{_CAP})", "home")
 _EMPLOYER = rule(rf"(?:full-time |part-time |remotely |again |now |out )*(?:at|for|with) (?P<v>{_CAP})", "employer")
+_STARTED = rule(rf"(?:full-time |part-time |remotely |again |now |out )*(?:at|for) (?P<v>{_CAP})", "employer", 0.8)
 _JOB_AT = rule(
     rf"(?:working|work|(?:a|my|the|his|her) (?:[\w-]+ )?(?:job|position|role|internship)) (?:here )?"
     rf"(?:at|for|with) (?P<v>{_CAP})",
@@ -104,8 +105,8 @@ RULES: dict[str, tuple[Rule, ...]] = {
         rule(rf"(?!the )(?P<v>{_CAP})(?: as\b.*)?[.!]?$", "employer", 0.7),
         rule(rf"(?P<v>{_OBJECT})", "member of", 0.75, kind="event"),
     ),
-    "start": (replace(_EMPLOYER, confidence=0.8), _JOB_AS, _JOB_AT, _STUDYING),
-    "begin": (replace(_EMPLOYER, confidence=0.8), _JOB_AS, _JOB_AT, _STUDYING),
+    "start": (_STARTED, _JOB_AS, _JOB_AT, _STUDYING),
+    "begin": (_STARTED, _JOB_AS, _JOB_AT, _STUDYING),
     "get": (
         _JOB_AT,
         _JOB_AS,

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from memsvc.extraction import words
-from memsvc.extraction.changes import is_intended, tells_change
+from memsvc.extraction.attributes import NOUNS, RECURRING, SCOPED
 from memsvc.extraction.frames import FIRST, FIRST_WORD, FRAMES, About, Frame
-from memsvc.extraction.matters import NOUNS, RECURRING, SCOPED, Matter, matter_of
-from memsvc.extraction.people import possessive
+from memsvc.extraction.matters import Matter, matter_of
+from memsvc.extraction.people import KIN, possessive
 from memsvc.extraction.selection import is_unreal
+from memsvc.extraction.signals import is_intended, tells_change
 from memsvc.extraction.typed import TYPES
 from memsvc.extraction.values import clean
 from memsvc.extraction.valuing import ROUGH, can_be, is_praise, typed
@@ -31,7 +32,8 @@ _LEAD = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _REPORTS = re.compile(
-    r"\b(?:said|says|wrote|writes|goes|asked|asks|replied|told\s+\w+|tells\s+\w+|claims|thinks)\s*[:,]\s*$", re.IGNORECASE
+    r"\b(?:said|says|wrote|writes|goes|asked|asks|replied|told\s+\w+|tells\s+\w+|claims|thinks)\s*[:,]\s*$",
+    re.IGNORECASE,
 )
 # What was so at another time, what somebody says, and what is only thought of.
 _STORY = re.compile(
@@ -43,8 +45,8 @@ _STORY = re.compile(
 )
 # "They rescheduled the Atlas call, it's ...": what "it" is.
 _TOPIC = re.compile(
-    r"(?:(?:\w+|the \w+)(?:['’]ve| have| has)? )?(?:changed|rescheduled|moved|switched|turned|updated|postponed|pushed|raised"
-    r"|lowered|increased|renamed|reset|replaced|got|new) (?:(?:my|our|the|a) )?(?:new )?(?P<n>[\w' -]{3,40}?)"
+    r"(?:(?:\w+|the \w+)(?:['’]ve| have| has)? )?(?:changed|rescheduled|moved|switched|turned|updated|postponed|pushed"
+    r"|raised|lowered|increased|renamed|reset|replaced|got|new) (?:(?:my|our|the|a) )?(?:new )?(?P<n>[\w' -]{3,40}?)"
     r"(?: up| down| back)?(?=\s*[,;:—–-])",
     re.IGNORECASE,
 )
@@ -72,7 +74,7 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A form that fits the words from `start` on. `start` may lie before the match, which has no "I" of a first form."""
+    """A form that fits the words from `start` on; the match lies behind the "I" of a first form."""
 
     frame: Frame
     match: re.Match[str]
@@ -147,8 +149,7 @@ def _topic(text: str, start: int, speaker: str) -> Matter | None:
 def _of_topic(topic: tuple[Matter, int] | None, text: str, start: int) -> State | None:
     if topic is None or (match := _IT.match(text, start)) is None:
         return None
-    state = _of_matter(topic[0], _value(match), span=(topic[1], match.end()), confidence=0.8)
-    return state
+    return _of_matter(topic[0], _value(match), span=(topic[1], match.end()), confidence=0.8)
 
 
 def _value(match: re.Match[str]) -> tuple[str, str]:
@@ -208,8 +209,14 @@ def _scope(text: str) -> str:
 
 
 def _change(found: _Found) -> State | None:
-    """What became of something that the words do not name."""
-    return None if is_intended(found.match.string) else _own(found)
+    """What became of something that the words do not name; "my son changed from" tells it of him."""
+    if is_intended(found.match.string):
+        return None
+    state, whose = _own(found), fold(found.group("w"))
+    if state is None or not whose or (whose.startswith(("my ", "our ")) and whose.rsplit(" ", 1)[-1] not in KIN):
+        return state
+    owner = re.sub(r"^(?:my|our) ", f"{possessive(fold(found.speaker))} ", whose)
+    return replace(state, subject=owner)
 
 
 def _thing(found: _Found) -> State | None:
@@ -271,11 +278,14 @@ def _event(found: _Found) -> State | None:
 
 def _noun(found: _Found) -> State | None:
     owner, noun = found.group("o").lower(), found.group("n")
+    if not owner and (determined := re.match(r"(my|our|the) ", noun, re.IGNORECASE)):
+        owner = determined[1].lower()
     if for_what := found.group("q"):
         noun = f"{noun} for {for_what}"
     matter = matter_of(noun, owner=owner, speaker=found.speaker, starts=not owner)
-    if matter is not None and found.frame.attribute == "{n} price":
-        matter = replace(matter, attribute=f"{matter.attribute.removeprefix('the ')} price", loose=False)
+    if matter is not None and found.frame.attribute and not matter.event:
+        of_it = matter.attribute.removeprefix("the ")
+        matter = replace(matter, attribute=found.frame.attribute.replace("{n}", of_it), loose=False)
     if matter is None or (matter.loose and not _is_told(found, matter, owner, noun)):
         return None
     confidence = min(found.frame.confidence, 0.75 if matter.loose else 1.0)
@@ -321,6 +331,8 @@ def _of_matter(
     attribute, said = matter.attribute, spoken
     if kind == "phrase":
         kind, said = typed(spoken, attribute)
+    if attribute == "phone" and kind == "phrase" and typed(spoken, "")[0] == "name":
+        attribute, (kind, said) = "phone model", typed(spoken, "")
     rough = ROUGH.match(spoken)
     value = clean(said) if rough is None else f"{rough.group().lower()}{clean(said)}"
     if matter.event and attribute == "time":
@@ -328,9 +340,11 @@ def _of_matter(
             return None
         if kind in ("name", "named", "code", "room", "street"):
             attribute = "place"
-        elif kind in ("when", "days") and not (matter.event in RECURRING and (matter.named or bare)):
+        elif kind in ("when", "days") and not _recurs(matter, bare=bare):
             return None  # a day of this week or the next: the calendar tells which
     if not can_be(attribute, kind, value) or (matter.is_plural and kind not in _COUNTED):
+        return None
+    if matter.vague and kind not in _SHOWN:
         return None
     if (matter.loose and kind == "phrase" and is_praise(said, spoken)) or (matter.role and kind not in _PERSONS):
         return None
@@ -338,7 +352,15 @@ def _of_matter(
     return State(span[0], span[1], matter.subject, attribute, value, kind, confidence, bare)
 
 
+def _recurs(matter: Matter, *, bare: bool) -> bool:
+    """Whether a weekday is one of every week: of a class, and of the meeting of something that has a name."""
+    if matter.event not in RECURRING:
+        return False
+    return matter.named or bare or (matter.event != "sync" and not matter.subject.startswith("the "))
+
+
 _COUNTED = ("measure", "rate", "money", "number", "when", "days", "clock")
+_SHOWN = (*_COUNTED, "email", "phone", "code", "flight", "version")
 _PERSONS = ("name", "doctor", "who")
 
 

@@ -4,13 +4,14 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 
-from memsvc.extraction.changes import former, is_final, is_intended
+from memsvc.extraction.attributes import is_state
+from memsvc.extraction.changes import former, is_final
 from memsvc.extraction.entities import find_entities
-from memsvc.extraction.matters import is_state
 from memsvc.extraction.model import Fact, Said
 from memsvc.extraction.people import Cast, possessive, rewrite
 from memsvc.extraction.selection import is_unreal
 from memsvc.extraction.sentences import Clause, quoted, sentences
+from memsvc.extraction.signals import is_intended
 from memsvc.extraction.states import State, find_states
 from memsvc.extraction.times import Mention, find_times
 from memsvc.extraction.tokens import tokenize
@@ -23,7 +24,8 @@ from memsvc.text.analysis import fold
 _KEPT = frozenset({"when", "days", "clock", "date", "season"})
 _SURE = 0.75
 # What a rule reads of a thing or an event as its subject: "the launch", "the report".
-_OF_THINGS = frozenset({"time", "place", "deadline", "status", "spouse"})
+_OF_THINGS = frozenset({"place", "deadline", "status", "spouse"})
+_NUMBERED = re.compile(r"\W*\d")
 # A day of every week, which is none of the calendar.
 _EVERY = re.compile(r"\b(?:mon|tues|wednes|thurs|fri|satur|sun)days?\b")
 _ROUGHLY = re.compile(r"(?:about|around|roughly|approximately|some|almost|nearly|circa) ")
@@ -58,19 +60,20 @@ def state_facts(said: Said, cast: Cast, clauses: Sequence[Clause], restated: Seq
 
 def prevails(fact: Fact, state: Fact) -> bool:
     """Whether a fact that was read as a sentence tells better than the form does what the same words are about."""
-    if (
-        fact.confidence < _SURE
-        or not is_state(fact.attribute)
-        or fact.negated
-        or fact.attribute == "amount"
-        or _ROUGHLY.match(state.value)
-    ):
+    if fact.confidence < _SURE or fact.negated or not is_state(fact.attribute) or _ROUGHLY.match(state.value):
         return False
-    if fact.attribute == "name" and state.attribute != "name" and not state.attribute.startswith("the "):
-        return False
-    if fact.subject.replace(" and others", "") != state.subject and fact.attribute not in _OF_THINGS:
-        return False
-    return not _EVERY.search(state.value) or fact.attribute != "time"
+    same = fact.subject.replace(" and others", "") == state.subject
+    if fact.attribute == "amount":
+        return fact.subject.startswith("the ") and "'s " not in fact.subject  # "my dose was raised to" tells of my dose
+    if fact.attribute == "name":
+        return same and (state.attribute == "name" or state.attribute.startswith("the "))
+    if fact.attribute == "phone":
+        return same and _NUMBERED.match(fact.value) is not None  # "my phone is a Pixel"
+    if fact.attribute == "time":
+        if state.attribute not in ("time", "place"):
+            return state.subject not in fact.subject  # "the Atlas deadline" is Atlas's
+        return not _EVERY.search(state.value)
+    return same or fact.attribute in _OF_THINGS
 
 
 def _joined(content: str) -> list[tuple[int, int]]:

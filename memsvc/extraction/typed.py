@@ -7,39 +7,35 @@ import re
 from collections.abc import Mapping
 
 from memsvc.extraction.calendars import DAYS, FULL_MONTHS
-
-
-def _any(text: str) -> str:
-    """One of the words or patterns of a list with commas, the longest first."""
-    found = [part.strip() for part in re.split(r",(?![^(]*\))", text) if part.strip()]
-    return "(?:" + "|".join(sorted(found, key=len, reverse=True)) + ")"
-
+from memsvc.extraction.patterns import one_of
+from memsvc.extraction.words import word_set
 
 # A capital of a name; "I" is none.
-_CAP = r"(?!I(?:['’]\w+)?(?!\w))[^\W\d_a-zà-ÿ][\w&+#-]*(?:['’](?!s\b)[\w-]+|\.(?=\w)[\w-]+)*"
+_CAP = r"(?:[a-z]{1,2}(?=[A-Z]))?(?!I(?:['’]\w+)?(?!\w))[^\W\d_a-zà-ÿ][\w&+#-]*(?:['’](?!s\b)[\w-]+|\.(?=\w)[\w-]+)*"
 _LINK = r"(?:(?:of|the|de|da|van|von|la|le|and|&|for) )*"
 _TITLE = r"(?:Dr|Mr|Mrs|Ms|Prof|Professor|Doctor|St)\.? "
 _DAY = rf"(?:{'|'.join(sorted({day.capitalize() for day in DAYS}, key=len, reverse=True))})s?(?!\w)"
 _DAYS = rf"(?:every )?{_DAY}(?: only)?(?:(?:,? and |, | & | or ){_DAY})*(?: only)?"
-_MONTH = _any(",".join(name.capitalize() for name in FULL_MONTHS))
+_MONTH = one_of(",".join(name.capitalize() for name in FULL_MONTHS))
 _CLOCK = (
     r"(?:(?:[01]?\d|2[0-4])[:.][0-5]\d(?:\s?[ap]\.?m\b\.?)?|\d{1,2}\s?[ap]\.?m\b\.?|\d{1,2} o['’]clock|noon|midnight)"
 )
 _NUM = r"(?:\d+(?:[.,]\d+)*|(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|a dozen|half an?)(?!\w))"
-_CURRENCY = _any(
+_CURRENCY = one_of(
     "euros?, dollars?, pounds?, francs?, yen, rupees?, kronor, kroner, pesos?, bucks, usd, eur, gbp, chf, cents?"
 )
-_UNIT = _any(
+_UNIT = one_of(
     """
-    mg, mcg, µg, g, kg, kilos?, pounds, lbs?, tablets?, pills?, units?, ml, l, lit(?:er|re)s?, km, kilomet(?:er|re)s?, miles?,
-    met(?:er|re)s?, m, cm, inch(?:es)?, feet, ft, degrees?, °[CF]?, percent, %, hours?, hrs?, minutes?, mins?, seconds?,
-    days?, weeks?, months?, years?, steps, calories, kcal, pages?, words, people, persons, guests, seats, members, employees,
-    engineers, developers, students, users, customers, copies, GB, TB, MB, Mbit, ms, rpm, kWh, lengths, laps, reps, sets,
-    times, points, cups, glasses, bottles, boxes, jars
+    mg, mcg, µg, g, kg, kilos?, pounds, lbs?, tablets?, pills?, units?, ml, l, lit(?:er|re)s?, km,
+    kilomet(?:er|re)s?, miles?, met(?:er|re)s?, m, cm, inch(?:es)?, feet, ft, degrees?, °[CF]?, percent, %,
+    hours?, hrs?, minutes?, mins?, seconds?, days?, weeks?, months?, years?, steps, calories, kcal, pages?,
+    words, people, persons, guests, seats, members, employees, engineers, developers, students, users,
+    customers, copies, GB, TB, MB, Mbit, ms, rpm, kWh, lengths, laps, reps, sets, times, points, cups, glasses,
+    bottles, boxes, jars
     """
 )
-_PER = rf"(?:\s(?:a|an|per|each|every)\s|\s?/\s?){_any('day, week, month, year, night, hour, jar, piece, person, kilo, unit, seat')}"
-_PER += "(?!\\w)"
+_PERIOD = one_of("day, week, month, year, night, hour, jar, piece, person, kilo, unit, seat")
+_PER = rf"(?:\s(?:a|an|per|each|every)\s|\s?/\s?){_PERIOD}(?!\w)"
 _WHO = rf"(?:{_TITLE})?{_CAP}(?: (?:(?:de|da|van|von|la|le|bin|al) )?{_CAP})"
 
 # Patterns of each kind of value, without groups of their own.
@@ -47,7 +43,7 @@ TYPES: Mapping[str, str] = {
     "email": r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+",
     "phone": r"\+?\d[\d()/-]*(?: ?[\d()/-]+){1,6}\d",
     "flight": rf"(?:[A-Z]{{2}}|[A-Z]\d|\d[A-Z]) ?\d{{2,4}}(?!\w)(?: at {_CLOCK})?",
-    "zone": rf"(?:(?:{_CAP} )+Time\b|UTC(?: ?[+-] ?\d{{1,2}}(?::\d\d)?)?|GMT(?: ?[+-] ?\d{{1,2}})?|C?E[SD]?T|[PM][SD]T|JST)",
+    "zone": rf"(?:(?:{_CAP} )+Time\b|(?:UTC|GMT)(?: ?[+-] ?\d{{1,2}}(?::\d\d)?)?|C?E[SD]?T|[PM][SD]T|JST)",
     "days": _DAYS,
     "clock": _CLOCK,
     "when": rf"(?:{_DAYS}(?:,? (?:at |from )?{_CLOCK})?|{_CLOCK}(?:,? (?:on |every )?{_DAYS})?)",
@@ -69,81 +65,86 @@ TYPES: Mapping[str, str] = {
     "named": rf"(?:(?:the|an?) )?(?:[a-z]+ ){{0,4}}(?:called|named) {_CAP}(?: {_LINK}{_CAP})*",
     "title": rf"(?:\"[^\"]+\"|“[^”]+”|(?:The |A |An )?{_WHO}{{0,5}})",
     "hotel": rf"(?:[Tt]he )?(?:(?:Hotel|Pension|Casa|Hostel|Villa) )?{_CAP}(?: (?:of |the |de )?{_CAP})*",
-    "room": r"(?:(?:the )?(?:room|hall|studio|lab|office|building|auditorium|floor|conference room|meeting room|[A-Z])[\w.-]*"
+    "room": rf"(?:(?:the )?(?:room|hall|studio|lab|office|building|auditorium|floor|conference room|meeting room"
+    rf"|(?!{_DAY}|{_MONTH})[A-Z])[\w.-]*"
     r"(?: [A-Z\d][\w.-]*)*|the (?:[\w'-]+ ){1,3}?(?:room|hall|studio|lab|office|building|auditorium|floor)\b)",
     "vehicle": r"(?:an? )(?:[a-z-]+ ){0,3}[a-z-]+",
     "job": r"(?:an? |the )?(?:[\w-]+ ){0,3}?[\w-]*"
-    + _any(
+    + one_of(
         """
-        er, or, ist, ian, ant, ent, man, woman, nurse, chef, cook, lead, head, clerk, pilot, judge, coach, vet, intern, guard,
-        rep, analyst, surgeon, mechanic, aide, barista, apprentice, cto, ceo, cfo, dj
+        er, or, ist, ian, ant, ent, man, woman, nurse, chef, cook, lead, head, clerk, pilot, judge, coach, vet,
+        intern, guard, rep, analyst, surgeon, mechanic, aide, barista, apprentice, cto, ceo, cfo, dj
         """
     )
     + r"(?!\w)",
-    "diet": _any(
+    "diet": one_of(
         """
-        vegan, vegetarian, pescatarian, pescetarian, keto, ketogenic, gluten[- ]free, dairy[- ]free, lactose[- ]free, paleo,
-        halal, kosher, low[- ]carb, plant[- ]based, flexitarian, omnivore, omnivorous, carnivore, sugar[- ]free
+        vegan, vegetarian, pescatarian, pescetarian, keto, ketogenic, gluten[- ]free, dairy[- ]free,
+        lactose[- ]free, paleo, halal, kosher, low[- ]carb, plant[- ]based, flexitarian, omnivore, omnivorous,
+        carnivore, sugar[- ]free
         """
     ),
-    "wedded": _any("single, married, divorced, engaged, widowed, separated, in a relationship, seeing someone"),
+    "wedded": one_of("single, married, divorced, engaged, widowed, separated, in a relationship, seeing someone"),
     "means": "(?:on foot|by "
-    + _any(
+    + one_of(
         """
-        bike, bicycle, car, tram, train, bus, ferry, metro, subway, tube, underground, scooter, motorbike, motorcycle, taxi, boat,
-        moped, rail, e-bike, carpool, public transport
+        bike, bicycle, car, tram, train, bus, ferry, metro, subway, tube, underground, scooter, motorbike,
+        motorcycle, taxi, boat, moped, rail, e-bike, carpool, public transport
         """
     )
     + r"(?!\w))",
     "drink": r"(?:an? |my )?(?:[\w-]+ ){0,3}?"
-    + _any(
+    + one_of(
         """
-        latte, cappuccino, espresso, flat white, americano, macchiato, mocha, cortado, cold brew, filter coffee, drip coffee,
-        black coffee, coffee, tea, chai, matcha, ristretto, lungo
+        latte, cappuccino, espresso, flat white, americano, macchiato, mocha, cortado, cold brew,
+        filter coffee, drip coffee, black coffee, coffee, tea, chai, matcha, ristretto, lungo
         """
     )
     + r"(?!\w)",
     "status": r"(?:(?:in|under|on|at|up for|off) "
-    + _any(
+    + one_of(
         """
         review, testing, test, progress, development, planning, production, beta, alpha, staging, hold, track, design,
         discovery, approval, risk, schedule, pilot, maintenance, ice
         """
     )
     + "|"
-    + _any(
+    + one_of(
         """
-        blocked(?: by [\\w-]+)?, finished, done, complete, completed, cancell?ed, delayed, live, ready, approved, rejected,
-        overdue, closed, open, merged, deployed, paused, shipped, released, archived, stalled, stuck, failing, passing,
-        broken, fixed, frozen, ahead of schedule, behind schedule, launched, abandoned, inactive
+        blocked(?: by [\\w-]+)?, finished, done, complete, completed, cancell?ed, delayed, live, ready,
+        approved, rejected, overdue, closed, open, merged, deployed, paused, shipped, released, archived,
+        stalled, stuck, failing, passing, broken, fixed, frozen, ahead of schedule, behind schedule, launched,
+        abandoned, inactive
         """
     )
     + r")(?!\w)",
-    "cloud": _any(
+    "cloud": one_of(
         """
-        AWS, Amazon Web Services, Azure, Google Cloud, GCP, Hetzner, Scaleway, DigitalOcean, Linode, OVH, Heroku, Vercel,
-        Netlify, Fly\\.io, Render, Cloudflare, Oracle Cloud, IBM Cloud, Railway, Vultr
+        AWS, Amazon Web Services, Azure, Google Cloud, GCP, Hetzner, Scaleway, DigitalOcean, Linode, OVH,
+        Heroku, Vercel, Netlify, Fly\\.io, Render, Cloudflare, Oracle Cloud, IBM Cloud, Railway, Vultr
         """
     ),
-    "database": _any(
+    "database": one_of(
         """
-        Postgre(?:s|SQL), MySQL, MariaDB, SQLite, MongoDB, Mongo, CockroachDB, Cassandra, DynamoDB, Redis, Oracle, SQL Server,
-        Firestore, DuckDB, ClickHouse, Couchbase, CouchDB, Neo4j, ScyllaDB, TiDB, Supabase, Snowflake, BigQuery
+        Postgre(?:s|SQL), MySQL, MariaDB, SQLite, MongoDB, Mongo, CockroachDB, Cassandra, DynamoDB, Redis,
+        Oracle, SQL Server, Firestore, DuckDB, ClickHouse, Couchbase, CouchDB, Neo4j, ScyllaDB, TiDB, Supabase,
+        Snowflake, BigQuery
         """
     )
     + r"(?: \d[\d.]*)?(?!\w)",
-    "editor": _any(
+    "editor": one_of(
         """
-        [Vv]im, [Nn]eo[Vv]im, [Ee]macs, VS ?Code, vscode, Visual Studio(?: Code)?, Helix, Zed, PyCharm, IntelliJ(?: IDEA)?,
-        WebStorm, GoLand, CLion, RubyMine, Sublime(?: Text)?, Nano, Eclipse, Xcode, Android Studio, Notepad\\+\\+, Kate
+        [Vv]im, [Nn]eo[Vv]im, [Ee]macs, VS ?Code, vscode, Visual Studio(?: Code)?, Helix, Zed, PyCharm,
+        IntelliJ(?: IDEA)?, WebStorm, GoLand, CLion, RubyMine, Sublime(?: Text)?, Nano, Eclipse, Xcode,
+        Android Studio, Notepad\\+\\+, Kate
         """
     )
     + r"(?!\w)",
     "laptop": r"(?:an? |the )?(?:[a-z-]+ )?"
-    + _any(
+    + one_of(
         """
-        MacBook, Think[Pp]ad, Dell, XPS, Surface, Framework, Chromebook, iMac, Zen[Bb]ook, IdeaPad, Latitude, EliteBook, Lenovo,
-        HP, Asus, ASUS, Acer, System76, Mac mini, Razer
+        MacBook, Think[Pp]ad, Dell, XPS, Surface, Framework, Chromebook, iMac, Zen[Bb]ook, IdeaPad, Latitude,
+        EliteBook, Lenovo, HP, Asus, ASUS, Acer, System76, Mac mini, Razer
         """
     )
     + r"(?: [A-Z0-9][\w.-]*){0,3}",
@@ -153,10 +154,11 @@ TYPES: Mapping[str, str] = {
 CLOCK = _CLOCK
 MEASURE = rf"([$€£]?{_NUM}(?:\s?(?:k|m|million|thousand)\b)?)(?:\s?(?:{_UNIT}|{_CURRENCY}))?(?:{_PER})?"
 # Kinds that are told by their capitals.
-CASED = frozenset(
+CASED = word_set(
     """
-    name named who zone flight version code doctor date days when season title cloud database editor laptop tier hotel room
-    """.split()
+    name named who zone flight version code doctor date days when season title cloud database editor laptop tier hotel
+    room
+    """
 )
 _WHOLE = {kind: re.compile(pattern, 0 if kind in CASED else re.IGNORECASE) for kind, pattern in TYPES.items()}
 _HOUR = re.compile(r"(\d{1,2})(?:[:.](\d\d))?\s?(?:([ap])\.?m|o['’]clock)?", re.IGNORECASE)

@@ -7,12 +7,13 @@ from memsvc.extraction.words import word_set
 
 _LONGEST = 6
 ROUGH = re.compile(
-    r"(?:about|around|roughly|approximately|some|almost|nearly|circa) (?=[$€£]?\d|an? (?:hundred|thousand))", re.IGNORECASE
+    r"(?:about|around|roughly|approximately|some|almost|nearly|circa) (?=[$€£]?\d|an? (?:hundred|thousand))",
+    re.IGNORECASE,
 )
 # What only leads to a value.
 _SOFT = re.compile(
-    r"(?:still|now|set|at|to|on|in|with|by|from|for|under|called|named|up to|down to|currently|only|just|exactly|back|always"
-    r"|usually|of|the one at|about|around|number|no\.|nr\.?) ",
+    r"(?:still|now|set|at|to|on|in|with|by|from|for|under|called|named|up to|down to|currently|only|just|exactly|back"
+    r"|always|usually|of|the one at|about|around|number|no\.|nr\.?) ",
     re.IGNORECASE,
 )
 _ADJECTIVE = re.compile(r"\w+(?:ful|ous|ive|able|ible|ed|ish|less|est)$", re.IGNORECASE)
@@ -27,6 +28,11 @@ _PRAISE = re.compile(
     |cute|sweet|\w+ing|these|those|who|when|where)\b""",
     re.VERBOSE | re.IGNORECASE,
 )
+_POINTS = re.compile(
+    r"(?:this|that|these|those|you|it|which|who|here|there|what|next|last|today|tomorrow|yesterday|soon|later|and|or|but)\b"
+    r"|\w{3,}ed (?:in|on|at|by|with|to|for|from|as)\b",
+    re.IGNORECASE,
+)
 _VERB = re.compile(
     r"\b(?:is|are|was|were|am|be|been|has|had|do|does|did|will|would|can|could|should|may|might|must|i|you|he|she|they|we|it"
     r"|because)\b|n['’]t\b|['’](?:m|re|ll|ve|d)\b",
@@ -34,8 +40,8 @@ _VERB = re.compile(
 )
 _AMOUNTS = word_set("rent salary budget price savings") | {"hourly rate"}
 _GENERAL = (
-    "email", "when", "date", "flight", "zone", "rate", "measure", "money", "version", "code", "doctor", "named", "street",
-    "name", "season", "phone", "number",
+    "email", "when", "date", "flight", "zone", "rate", "measure", "money", "version", "code", "doctor", "named",
+    "street", "name", "season", "phone", "number",
 )  # fmt: skip
 # What a value of an attribute must be, where its noun alone is not enough.
 _OF_KIND: dict[str, tuple[str, ...]] = {
@@ -48,7 +54,8 @@ _OF_KIND: dict[str, tuple[str, ...]] = {
     "internet": ("name",), "insurance": ("name",), "plan": ("tier",), "hosting": ("cloud", "name"),
     "database": ("database", "name"), "editor": ("editor", "name"), "car": ("name", "vehicle"), "hotel": ("name",),
     "seat": ("code",), "parking spot": ("code",), "best friend": ("who",), "team size": ("number",),
-    "pronouns": ("slashed",), "height": ("measure", "number"), "called": ("who",),
+    "phone model": ("name",), "on call": ("who",), "pronouns": ("slashed",), "height": ("measure", "number"),
+    "called": ("who",),
 }  # fmt: skip
 
 
@@ -56,7 +63,7 @@ def typed(said: str, attribute: str) -> tuple[str, str]:
     """Of what kind a value is, "phrase" if of none, and its words without those that only lead to it."""
     if attribute in _AMOUNTS or attribute.endswith((" price", " cost", " budget")):
         return ("money", said) if re.search(r"\d|\bthousand\b|\bhundred\b|\bmillion\b", said) else ("", "")
-    forms = [said.strip(" ,.\"“”")]
+    forms = [said.strip(' ,."“”')]
     while lead := _SOFT.match(forms[-1]):
         forms.append(forms[-1][lead.end() :])
     # "On hold" and "by bike" begin with their preposition; "with Alpina" does not.
@@ -77,6 +84,8 @@ def can_be(attribute: str, kind: str, value: str) -> bool:
 
 def is_praise(said: str, spoken: str) -> bool:
     """Whether it says how something is, not what or where. `spoken` is the value with what leads to it."""
+    if _POINTS.match(said):
+        return True
     if spoken.lower().startswith("the "):
         return False
     return _PRAISE.match(said) is not None or (" " not in said and _ADJECTIVE.match(said) is not None)

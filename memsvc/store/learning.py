@@ -203,39 +203,69 @@ SELECT m.id, m.version, v.content, f.subject, f.attribute, f.value, f.negated, f
 FROM memories m JOIN facts f ON f.tenant_id = m.tenant_id AND f.memory_id = m.id
 JOIN memories s ON s.tenant_id = f.tenant_id AND s.id = f.source_id
 JOIN contents v ON v.tenant_id = m.tenant_id AND v.memory_id = m.id AND v.number = m.content_number
-WHERE m.tenant_id = %(tenant)s AND m.space_id = %(space)s AND m.state = ANY (%(states)s) AND m.superseded_by IS NULL
+WHERE m.tenant_id = %(tenant)s AND m.space_id = %(space)s
+"""
+_HOLDS = """
+AND m.state = ANY (%(states)s) AND m.superseded_by IS NULL
     AND (m.valid_to IS NULL OR m.valid_to > %(now)s) AND (m.expires_at IS NULL OR m.expires_at > %(now)s)
     AND (m.retained_until IS NULL OR m.retained_until > %(now)s)
 """
 
 
-async def find_known(
-    session: ReadSession,
-    space_id: SpaceId,
-    matters: Collection[tuple[str, str]],
-    fingerprints: Collection[bytes],
-    *,
-    now: datetime,
-) -> list[Known]:
-    """The facts held true now that speak of these (subject, attribute) matters, or say just the same as new ones."""
-    if not matters and not fingerprints:
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which facts new ones bear on: of these (subject, attribute) matters, with these fingerprints, and those of these
+    subjects whose value is, or begins with, what a new one says is over."""
+
+    matters: Collection[tuple[str, str]]
+    fingerprints: Collection[bytes]
+    over: Collection[tuple[str, str]] = ()
+
+
+async def find_known(session: ReadSession, space_id: SpaceId, wanted: Wanted, *, now: datetime) -> list[Known]:
+    """The facts held true now that new ones bear on, in the order in which they were stored."""
+    if not (wanted.matters or wanted.fingerprints or wanted.over):
         return []
-    common = {
-        "tenant": session.tenant_id,
-        "space": space_id,
-        "states": list(CURRENT_STATES),
-        "now": now,
-        "subjects": [subject for subject, _ in matters],
-        "attributes": [attribute for _, attribute in matters],
-        "fingerprints": list(fingerprints),
-    }
     rows = await session.fetch(
-        f"{_KNOWN} AND m.id IN (SELECT k.memory_id FROM unnest(%(subjects)s::text[], %(attributes)s::text[]) "
-        "AS w(subject, attribute) JOIN facts k ON k.tenant_id = %(tenant)s AND k.space_id = %(space)s "
+        f"{_KNOWN} {_HOLDS} AND m.id IN ("
+        "SELECT k.memory_id FROM unnest(%(subjects)s::text[], %(attributes)s::text[]) AS w(subject, attribute) "
+        "JOIN facts k ON k.tenant_id = %(tenant)s AND k.space_id = %(space)s "
         "AND k.subject = w.subject AND k.attribute = w.attribute "
+        "UNION SELECT k.memory_id FROM unnest(%(owners)s::text[], %(values)s::text[]) AS w(subject, value) "
+        "JOIN facts k ON k.tenant_id = %(tenant)s AND k.space_id = %(space)s "
+        "AND k.subject = w.subject AND (starts_with(k.value, w.value) OR starts_with(w.value, k.value)) "
+        "AND k.value <> '' "
         "UNION SELECT x.id FROM memories x WHERE x.tenant_id = %(tenant)s AND x.space_id = %(space)s "
         "AND x.fingerprint = ANY (%(fingerprints)s)) ORDER BY m.number",
-        common,
+        {
+            "tenant": session.tenant_id,
+            "space": space_id,
+            "states": list(CURRENT_STATES),
+            "now": now,
+            "subjects": [subject for subject, _ in wanted.matters],
+            "attributes": [attribute for _, attribute in wanted.matters],
+            "owners": [subject for subject, _ in wanted.over],
+            "values": [value for _, value in wanted.over],
+            "fingerprints": list(wanted.fingerprints),
+        },
+        namedtuple_row,
+    )
+    return [Known(*row) for row in rows]
+
+
+async def find_past(session: ReadSession, space_id: SpaceId, fingerprints: Collection[bytes]) -> list[Known]:
+    """The facts with these fingerprints that another one has taken the place of: what only repeats them is no news."""
+    if not fingerprints:
+        return []
+    rows = await session.fetch(
+        f"{_KNOWN} AND m.state = ANY (%(states)s) AND m.superseded_by IS NOT NULL "
+        "AND m.fingerprint = ANY (%(fingerprints)s) ORDER BY m.number",
+        {
+            "tenant": session.tenant_id,
+            "space": space_id,
+            "states": list(CURRENT_STATES),
+            "fingerprints": list(fingerprints),
+        },
         namedtuple_row,
     )
     return [Known(*row) for row in rows]

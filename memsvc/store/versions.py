@@ -205,8 +205,8 @@ _IMPORTED = (
 )
 
 
-# Of the versions after `v`, one that stands. An operation that was undone does not, and an undo not by itself: with what
-# it undid it leaves the memory as it was.
+# Of the versions after `v`, one that stands. An operation that was undone does not, nor does an undo by itself: with
+# what it undid it leaves the memory as it was.
 _CHANGED_SINCE = (
     "EXISTS (SELECT 1 FROM (SELECT c.version, c.operation_id UNION ALL SELECT h.version, h.operation_id "
     "FROM memory_history h WHERE h.tenant_id = %(tenant)s AND h.id = c.id) x "

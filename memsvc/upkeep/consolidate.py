@@ -12,7 +12,6 @@ from datetime import timedelta
 
 from memsvc.errors import BusyError
 from memsvc.extraction.model import Said
-from memsvc.extraction.replies import ANSWERS
 from memsvc.ids import SpaceId
 from memsvc.store import access, learning
 from memsvc.store.learning import EXTRACTED, Extract, Known, Progress, Read
@@ -21,7 +20,7 @@ from memsvc.upkeep.applying import ChangedError, Decided, apply_plan
 from memsvc.upkeep.concepts import learn_concepts
 from memsvc.upkeep.deciding import Plan, decide
 from memsvc.upkeep.hearing import find_drafts
-from memsvc.upkeep.learning import REACH, TOLD_KINDS, Draft, listen
+from memsvc.upkeep.learning import REACH, TOLD_KINDS, Draft, listen, wanted_by
 from memsvc.upkeep.model import Change, Order, Run, Upkeep
 from memsvc.upkeep.summarize import summarize_sessions
 from memsvc.upkeep.topics import summarize_topics
@@ -131,14 +130,12 @@ def _is_withdrawn(extract: Extract, source: Read) -> bool:
 async def _think(upkeep: Upkeep, order: Order, reading: Reading) -> Plan:
     heard = listen(reading.fresh, reading.context)
     drafts = await find_drafts(upkeep, order.caller.tenant_id, heard)
-    matters = {
-        (draft.fact.subject, draft.fact.attribute) for draft in drafts if draft.fact.attribute not in {"", ANSWERS}
-    }
+    wanted = wanted_by(drafts)
     async with upkeep.ingest.database.read(order.caller.tenant_id) as session:
-        fingerprints = {draft.fingerprint for draft in drafts}
-        known = await learning.find_known(session, reading.space_id, matters, fingerprints, now=order.now)
+        known = await learning.find_known(session, reading.space_id, wanted, now=order.now)
+        past = await learning.find_past(session, reading.space_id, wanted.fingerprints)
     gone = {one.id for one in reading.withdrawn}
-    plan = decide(drafts, [one for one in known if one.id not in gone])
+    plan = decide(drafts, [one for one in known if one.id not in gone], [one for one in past if one.id not in gone])
     return await _judge(upkeep, order, plan, known)
 
 

@@ -74,7 +74,7 @@ def decide(drafts: Sequence[Draft], known: Sequence[Known], past: Sequence[Known
     state = _Deciding([_of_known(one) for one in known], [_of_known(one) for one in past])
     for draft in sorted(drafts, key=lambda one: (one.said_at, one.source.number, one.fact.start)):
         state.take(draft)
-    touched = {id for one in (*state.refined, *state.replaced) for id in (one.old_id, one.new_id)}
+    touched = {side for one in (*state.refined, *state.replaced) for side in (one.old_id, one.new_id)}
     versions = tuple((one.id, one.version) for one in known if one.id in touched)
     return Plan(
         tuple(state.new),
@@ -158,7 +158,7 @@ class _Deciding:
             said = [one for one in (*self._near(found), *self._past) if one.fingerprint == draft.echoed]
             if said:
                 return said[0]
-        if found.claim.changes:
+        if found.claim.wording.changes:
             return None
         return next(
             (

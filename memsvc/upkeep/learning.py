@@ -12,14 +12,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import orjson
 
-from memsvc.extraction.changes import closed, former, is_intended, is_passing, tells_change, tells_now
 from memsvc.extraction.echoes import only_restates
 from memsvc.extraction.facts import extract
 from memsvc.extraction.model import Fact, Said
 from memsvc.extraction.replies import ANSWERS, reply
+from memsvc.extraction.values import clean
+from memsvc.extraction.wording import goes_on, read_wording
 from memsvc.ids import MemoryId, SessionId
-from memsvc.store.learning import Known, Read
-from memsvc.text.analysis import analyze
+from memsvc.store.learning import Known, Read, Wanted
 from memsvc.upkeep.updating import Claim
 
 RULES = "rules:2"
@@ -71,7 +71,6 @@ class Draft:
     def claim(self) -> Claim:
         """What is compared with other facts, with all that the words say."""
         words = self.source.content[self.fact.start : self.fact.end]
-        meant = self.fact.kind == "decision" or is_intended(words)
         speaker = self.source.name or f"the {self.source.role or 'speaker'}"
         return Claim(
             subject=alone(self.fact.subject),
@@ -83,21 +82,24 @@ class Draft:
             session=self.source.session_id,
             number=self.source.number,
             speaker=self.speaker,
-            ended=() if meant else former(words),
-            closed=() if meant else tuple((matter.subject, matter.attribute) for matter in closed(words, speaker)),
-            words=frozenset(analyze(words)),
-            changes=tells_change(words),
-            now=tells_now(words),
-            passing=is_passing(words),
+            lasts=goes_on(self.fact.attribute, self.fact.text),
+            wording=read_wording(words, speaker, meant=self.fact.kind == "decision"),
         )
 
     @property
     def matters(self) -> set[tuple[str, str]]:
         """The (subject, attribute) that it may bear on."""
-        found = set(self.claim.closed)
+        found = set(self.claim.wording.closed)
         if self.fact.attribute not in ("", ANSWERS, CHANGED):
             found.add((self.claim.subject, self.fact.attribute))
         return found | {(f"{subject}{OTHERS}", attribute) for subject, attribute in found}
+
+    @property
+    def over(self) -> set[tuple[str, str]]:
+        """The (subject, value) that its words say are over, folded."""
+        subjects = {self.claim.subject, *self.claim.wording.subjects}
+        subjects |= {f"{subject}{OTHERS}" for subject in subjects}
+        return {(subject, clean(value)) for subject in subjects for value in self.claim.wording.ended}
 
     @property
     def echoed(self) -> bytes:
@@ -122,6 +124,18 @@ class Draft:
         return found
 
 
+def wanted_by(drafts: Sequence[Draft]) -> Wanted:
+    """What must be known to decide on these facts."""
+    stating = [draft for draft in drafts if draft.fact.attribute != ANSWERS]
+    fingerprints = {draft.fingerprint for draft in drafts}
+    fingerprints |= {draft.echoed for draft in drafts if draft.source.role == "assistant"}
+    return Wanted(
+        matters=sorted({matter for draft in stating for matter in draft.matters}),
+        fingerprints=sorted(fingerprints),
+        over=sorted({one for draft in stating for one in draft.over}),
+    )
+
+
 def _fingerprint(fact: Fact) -> bytes:
     said = [fact.subject, fact.attribute, fact.value, fact.negated]
     return hashlib.sha256(orjson.dumps(["extracted", *said])).digest()[:16]
@@ -144,6 +158,7 @@ def claim_of(known: Known) -> Claim:
         session=known.session_id,
         number=known.said_number,
         speaker=known.speaker,
+        lasts=goes_on(known.attribute, known.content),
     )
 
 

@@ -15,7 +15,7 @@ import structlog
 from pydantic import JsonValue
 
 from memsvc.errors import BusyError, EncoderUnavailableError
-from memsvc.extraction.matters import SINGLE_VALUED
+from memsvc.extraction.attributes import SINGLE_VALUED
 from memsvc.extraction.model import Said
 from memsvc.extraction.people import cast_of
 from memsvc.ids import TenantId

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from memsvc.extraction.attributes import LASTING, SCOPED, is_state
 from memsvc.extraction.calendars import DAYS, FULL_MONTHS
-from memsvc.extraction.matters import SCOPED, is_lasting, is_state
 from memsvc.extraction.typed import CLOCK, MEASURE, hour
 from memsvc.extraction.values import number
+from memsvc.extraction.wording import Wording
 from memsvc.extraction.words import word_set
 from memsvc.text.analysis import analyze, fold
 
@@ -27,13 +28,15 @@ SURE = 0.7
 ROUGH = 0.1
 
 
+NO_WORDING = Wording()
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """What a fact claims, by whom and when. `place` is the session and the number of its turn: within one session the
     later turn is the later statement, however coarse its clock.
 
-    Of a new fact also what its words say beside its value: `ended` values and `closed` (subject, attribute) matters
-    that are over, `words` as index terms, and whether they tell of a change.
+    `lasts` says that it tells of what goes on; `wording` is of a new fact alone.
     """
 
     subject: str
@@ -45,12 +48,8 @@ class Claim:
     session: object
     number: int
     speaker: str | None
-    ended: tuple[str, ...] = ()
-    closed: tuple[tuple[str, str], ...] = ()
-    words: frozenset[str] = frozenset()
-    changes: bool = False
-    now: bool = False
-    passing: bool = False
+    lasts: bool = False
+    wording: Wording = NO_WORDING
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +75,13 @@ def compare(old: Claim, new: Claim) -> Finding:
         return _same_value(old, new)
     if old.negated or new.negated or relation == "other" or not _has_one(old, new):
         return UNRELATED
-    if new.passing and "date" not in after and (new.attribute in SCOPED or new.attribute == "time"):
+    if new.wording.passing and "date" not in after and (new.attribute in SCOPED or new.attribute == "time"):
         return UNRELATED
     if relation == "refined":
         return Finding("refined", "says the same more precisely")
     if relation == "same":
         return Finding("same", "says less of the same")
-    if before.get("words", frozenset()) <= new.words and before.get("words") and not new.changes:
+    if before.get("words", frozenset()) <= new.wording.terms and before.get("words") and not new.wording.changes:
         return UNRELATED  # "My flat in Berlin is in Wedding" speaks of Berlin still
     return _another_value(old, new)
 
@@ -90,7 +89,7 @@ def compare(old: Claim, new: Claim) -> Finding:
 def _another_value(old: Claim, new: Claim) -> Finding:
     if not _outweighs(new, old):
         return Finding("conflict", "said by different speakers")
-    if is_lasting(new.attribute) and not new.changes:
+    if new.attribute in LASTING and not new.wording.changes:
         return Finding("conflict", f"a {new.attribute} does not change")
     if is_later(new, old):
         return Finding("replaced", f"a later {new.attribute}")
@@ -116,8 +115,8 @@ def _has_one(old: Claim, new: Claim) -> bool:
     if is_state(new.attribute):
         return min(old.confidence, new.confidence) >= SURE
     if new.attribute.startswith("count of "):
-        return new.changes
-    if not new.now or max(len(old.value.split()), len(new.value.split())) > _LONGEST:
+        return new.wording.changes
+    if not new.wording.now or max(len(old.value.split()), len(new.value.split())) > _LONGEST:
         return False
     verb, *rest = new.attribute.split(" ", 1)
     if verb == "be":
@@ -138,13 +137,19 @@ def is_over(old: Claim, new: Claim) -> bool:
     )
     if old.negated or (is_same and not new.negated):
         return False
-    if (old.subject, old.attribute) in new.closed and (new.subject, new.attribute) != (old.subject, old.attribute):
+    if (old.subject, old.attribute) in new.wording.closed and (new.subject, new.attribute) != (
+        old.subject,
+        old.attribute,
+    ):
         return True
-    if not (is_state(old.attribute) or _is_lasting_verb(old.attribute)):
+    if not (is_state(old.attribute) or (old.lasts and new.wording.outright)) or (
+        old.subject != new.subject and old.subject not in new.wording.subjects
+    ):
         return False
-    if old.subject != new.subject and (_is_own(old.subject, old.speaker) or not set(analyze(old.subject)) <= new.words):
-        return False
-    return any(names(value, old.value) for value in new.ended)
+    return any(names(value, old.value) for value in new.wording.ended)
+
+
+_HEAD = re.compile(r" (?:for|in|on|at|with|every|as|to|by|from) ")
 
 
 def names(said: str, value: str) -> bool:
@@ -152,17 +157,11 @@ def names(said: str, value: str) -> bool:
     one, other = set(analyze(said)), set(analyze(value))
     if not one or not other:
         return False
-    return (one <= other and 2 * len(one) >= len(other)) or (other <= one and 2 * len(other) >= len(one))
+    if (one <= other and 2 * len(one) >= len(other)) or (other <= one and 2 * len(other) >= len(one)):
+        return True
+    return one == set(analyze(_HEAD.split(value, maxsplit=1)[0]))
 
 
-# Verbs of what goes on; "I bought", "I met", "I went to" tell of what is done with.
-_LASTING_VERBS = word_set(
-    """
-    learn work live use run drive take listen read play eat drink order train teach study sit park pay wear rent share report
-    write sing practice practise volunteer subscribe belong sleep stay ride follow support attend date lead manage own
-    """
-)
-_STATES_OF_VERBS = word_set("uses owns studies speaks") | {"member of", "works on", "lives with", "field of work"}
 # One may do many of these at a time, also since lately; and what was done once is no state.
 _SEVERAL = word_set(
     """
@@ -174,10 +173,6 @@ _SEVERAL = word_set(
 _LONGEST = 5
 # Of these one does one at a time, without a preposition: "I wear lenses now".
 _OF_ONE = word_set("order drive wear take ride drink date rent")
-
-
-def _is_lasting_verb(attribute: str) -> bool:
-    return attribute in _STATES_OF_VERBS or attribute.split(" ", 1)[0] in _LASTING_VERBS
 
 
 # --- Who, and when ----------------------------------------------------------------------------------------------------
@@ -252,7 +247,7 @@ def parts_of(attribute: str, value: str) -> Parts:
         value = " ".join(word for word in re.findall(r"[\w'.@-]+", value) if word not in _DAY)
     if (season := re.match(r"(?:(?:early|mid|late)[ -])?(\w+)(?: \d{4})?$", value)) and season[1] in _SEASONS:
         return parts | {"season": frozenset({season[1]})}
-    if terms := frozenset(analyze(value)):
+    if terms := frozenset(analyze(value) or value.split()):
         parts["words"] = terms
     return parts
 

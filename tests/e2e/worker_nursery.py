@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import psycopg
 from sqlalchemy.engine import make_url
 
-from memsvc import runtime, worker
+from memsvc import queue, runtime, worker
 from memsvc.config import load_settings
 from memsvc.consolidation import jobs, tend
 from memsvc.inference.fake import FakeEncoder
@@ -25,7 +25,7 @@ from memsvc.inference.types import EncoderSpec, Vectors
 from memsvc.observability import configure_logs
 from memsvc.queue import libpq_url
 
-CHUNKS, MEMORIES = 12, 8
+CHUNKS, MEMORIES = 12, 4
 TEXT_S = 0.001
 
 
@@ -64,6 +64,7 @@ def main(url: str) -> None:
     configure_logs(settings)
     runtime.load_encoder = lambda *_: encoder
     jobs.EMBED_CHUNKS, tend.SLICE = CHUNKS, MEMORIES
+    queue.MOST_DEATHS = sys.maxsize  # that they die so often is nobody's fault here
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # who is killed is gone at once
     gc.collect()
     gc.freeze()

@@ -125,6 +125,8 @@ async def test_a_job_that_a_stopping_worker_broke_off_waits_again(
 
     monkeypatch.setattr(tend, "consolidate", hang)
     await say(service)
+    owner.execute(text("UPDATE procrastinate_jobs SET attempts = :many"), {"many": backoff.MOST_ATTEMPTS})
+    owner.commit()
     running = asyncio.create_task(
         service.services.ingest.queue.run_worker_async(
             install_signal_handlers=False, listen_notify=False, shutdown_graceful_timeout=0.01

@@ -147,7 +147,7 @@ async def test_bytes_and_tokens_are_counted_as_everywhere(service: Service) -> N
 
 async def test_what_matters_or_told_something_is_worth_more(service: Service, owner: Connection) -> None:
     """Alike but for one thing each, from the first that goes to the last; the equal ones by number."""
-    places = ("garden", "cellar", "attic", "barn", "tower", "boat")
+    places = ("garden", "cellar", "attic", "barn", "tower", "boat")  # none of them a stop word
     alike = [f"I left the {place} key under a stone." for place in places]
     summed_up, first, second, important, noted, told = await say(service, *alike)
     await call(service, "PATCH", f"/v1/memories/{important}", {"importance": 0.6})
@@ -340,6 +340,10 @@ class TestEvidence:
         (later,) = await know(service, "Ana lives in Faro.", importance=1.0)
         await call(service, "POST", f"/v1/memories/{fact}/supersede", {"by": later})
         assert await self.left(service, clock) == ["Ana lives in Faro."]
+
+    async def test_nor_what_held_until_some_time_ago(self, service: Service, clock: Clock, turn: str) -> None:
+        await know(service, "Ana lives in Porto.", derived_from=[turn], valid_to="2026-04")
+        assert await self.left(service, clock) == []
 
     async def test_nor_does_one_that_tells_no_attribute(
         self, service: Service, clock: Clock, owner: Connection, turn: str
