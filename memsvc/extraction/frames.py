@@ -17,11 +17,11 @@ CONFIDENCE: dict[str, float] = {"label": 0.75, "change": 0.75}
 # Where a value of no kind ends.
 _ENDS = one_of(
     """
-    now, these days, nowadays, instead, rather than, from now on, any ?more, any longer, no longer, at the moment, currently,
-    right now, again, since, because, so, as of, with the, until, though, but, while, if, when, which, who, where, for now,
-    too, as well, up from, down from, and (?:i|we|my|our|it|that|they|he|she|not|so), not, today, this (?:week|month|year),
-    last (?:week|month|year|weekend), yesterday, please, starting, effective, before, after, already, btw, by the way,
-    for good, right, actually, in the end, to the cent, otherwise
+    now, these days, nowadays, instead, rather than, from now on, any ?more, any longer, no longer, at the moment,
+    currently, right now, again, since, because, so, as of, with the, until, though, but, while, if, when, which,
+    who, where, for now, too, as well, up from, down from, and (?:i|we|my|our|it|that|they|he|she|not|so), not,
+    today, this (?:week|month|year), last (?:week|month|year|weekend), yesterday, please, starting, effective,
+    before, after, already, btw, by the way, for good, right, actually, in the end, to the cent, otherwise
     """
 )
 END = (
@@ -35,9 +35,9 @@ _ADVERB = one_of(
     """
 )
 _CHANGED = """
-    changed, moved, raised, lowered, increased, dropped, cut, set, postponed, pushed, rescheduled, switched, shifted, delayed,
-    reduced, bumped, upped, upgraded, downgraded, decreased, updated, extended, shortened, renamed, transferred, adjusted,
-    brought
+    changed, moved, raised, lowered, increased, dropped, cut, set, postponed, pushed, rescheduled, switched,
+    shifted, delayed, reduced, bumped, upped, upgraded, downgraded, decreased, updated, extended, shortened,
+    renamed, transferred, adjusted, brought
 """
 _WENT = "went, gone, drops, rose, risen, fell, fallen, slipped, doubled, grew, grown, climbed, jumped"
 _PUT = "put, had to move, had to change, had to push, turned, reset, keep, have kept, moving, changing, switching"

@@ -4,8 +4,8 @@ from memsvc.extraction.patterns import words_of
 
 _CHANGE = words_of(
     """
-    now, nowadays, these days, any ?more, any longer, no longer, instead, from now on, as of, from next, changed, switched,
-    moved, replaces?, replaced, replacement, became, upgraded, downgraded, raised, lowered, increased, decreased,
+    now, nowadays, these days, any ?more, any longer, no longer, instead, from now on, as of, from next, changed,
+    switched, moved, replaces?, replaced, replacement, became, upgraded, downgraded, raised, lowered, increased, decreased,
     reduced, rescheduled, postponed, slipped, took over, takes over, settled, relocated, migrated, rebooked, renamed,
     traded, swapped, back to, down to, up to, update, new
     """

@@ -4,7 +4,7 @@ What is only said back, by an assistant or by who was told it, is linked to what
 that is over by now: an echo revives nothing.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -71,7 +71,7 @@ def decide(drafts: Sequence[Draft], known: Sequence[Known], past: Sequence[Known
     Facts are compared within one subject, and what is private to somebody with what is private to the same alone.
     `past` are facts that hold no more and that a new one repeats.
     """
-    state = _Deciding([_of_known(one) for one in known], [_of_known(one) for one in past])
+    state = _Deciding(map(_of_known, known), map(_of_known, past))
     for draft in sorted(drafts, key=lambda one: (one.said_at, one.source.number, one.fact.start)):
         state.take(draft)
     touched = {side for one in (*state.refined, *state.replaced) for side in (one.old_id, one.new_id)}
@@ -86,12 +86,45 @@ def decide(drafts: Sequence[Draft], known: Sequence[Known], past: Sequence[Known
     )
 
 
+class _Facts:
+    """Facts by their subject and by what they say: only those of the same subjects are compared."""
+
+    def __init__(self, facts: Iterable[_Held]) -> None:
+        self._of: dict[str, dict[MemoryId, _Held]] = {}
+        self._saying: dict[bytes, dict[MemoryId, _Held]] = {}
+        for one in facts:
+            self.add(one)
+
+    def add(self, one: _Held) -> None:
+        self._of.setdefault(one.claim.subject, {})[one.id] = one
+        self._saying.setdefault(one.fingerprint, {})[one.id] = one
+
+    def remove(self, one: _Held) -> None:
+        self._of.get(one.claim.subject, {}).pop(one.id, None)
+        self._saying.get(one.fingerprint, {}).pop(one.id, None)
+
+    def near(self, found: _Held) -> Iterator[_Held]:
+        """What may be compared: of the subjects that it names, and private facts with those of the same principal."""
+        wording = found.claim.wording
+        subjects = {found.claim.subject, *wording.subjects, *(subject for subject, _ in wording.closed)}
+        for subject in sorted(subjects):
+            yield from (one for one in self._of.get(subject, {}).values() if _may_meet(one, found))
+
+    def saying(self, fingerprint: bytes, found: _Held) -> _Held | None:
+        """The first that says this and may be compared."""
+        return next((one for one in self._saying.get(fingerprint, {}).values() if _may_meet(one, found)), None)
+
+
+def _may_meet(one: _Held, other: _Held) -> bool:
+    return one.private_to == other.private_to and one.id != other.id
+
+
 class _Deciding:
     """The facts held true, as the new ones come in."""
 
-    def __init__(self, held: Sequence[_Held], past: Sequence[_Held]) -> None:
-        self._held = {one.id: one for one in held}
-        self._past = list(past)
+    def __init__(self, held: Iterable[_Held], past: Iterable[_Held]) -> None:
+        self._held = _Facts(held)
+        self._past = _Facts(past)
         self.new: list[Draft] = []
         self.links: list[Link] = []
         self.refined: list[Touched] = []
@@ -100,44 +133,27 @@ class _Deciding:
 
     def take(self, draft: Draft) -> None:
         """Learn the fact, or link it to what says the same, and let it bear on what it touches."""
-        if draft.fact.attribute == ANSWERS:
-            self._answer(draft)
-            return
         draft = self._adopted(draft)
         found = _of_draft(draft)
-        near = list(self._near(found))
+        # A reply with its question is compared with nothing; said again, it is not learned again.
+        near = [] if draft.fact.attribute == ANSWERS else list(self._held.near(found))
         findings = [(one, compare(one.claim, found.claim)) for one in near]
-        same = next((one for one in near if one.fingerprint == found.fingerprint), None)
+        same = self._held.saying(found.fingerprint, found)
         same = same or next((one for one, finding in findings if finding.verdict == "same"), None)
-        same = same or self._echoed(draft, found)
-        if same is not None and not draft.own:
-            self.links.append(Link(same.id, draft, echo=draft.source.role == "assistant" or same in self._past))
-            for old, finding in findings:
-                if finding.verdict == "replaced" and old.id != same.id and same not in self._past:
-                    self._replace(old, same.id, finding, draft)
+        repeated = same or self._repeated(draft, found)
+        if repeated is not None and not draft.own:
+            self.links.append(Link(repeated.id, draft, echo=same is None or draft.source.role == "assistant"))
+            if same is not None:
+                self._end([pair for pair in findings if pair[0].id != same.id], same.id, draft)
             return
         self.new.append(draft)
         if (later := _later(findings)) is not None:
             self.replaced.append(_replacement(found.id, later[0].id, later[1], at=later[0].claim.said_at))
-            self._past.append(found)
+            self._past.add(found)
             return
         for old, finding in findings:
             self._touch(old, found, finding, draft)
-        self._held[found.id] = found
-
-    def _answer(self, draft: Draft) -> None:
-        """Quoted with its question, a reply is compared with nothing; said again, it is not learned again."""
-        found = _of_draft(draft)
-        same = next((one for one in self._near(found) if one.fingerprint == found.fingerprint), None)
-        if same is not None and not draft.own:
-            self.links.append(Link(same.id, draft, echo=draft.source.role == "assistant"))
-            return
-        self.new.append(draft)
-        self._held[found.id] = found
-
-    def _near(self, found: _Held) -> Iterator[_Held]:
-        """What may be compared: private facts are compared with those of the same principal alone."""
-        return (one for one in self._held.values() if one.private_to == found.private_to and one.id != found.id)
+        self._held.add(found)
 
     def _adopted(self, draft: Draft) -> Draft:
         """What only tells of a change, "they moved me from D7 to C2", is about what it ends."""
@@ -145,31 +161,31 @@ class _Deciding:
             return draft
         found = _of_draft(draft)
         over = {
-            (one.claim.subject, one.claim.attribute) for one in self._near(found) if is_over(one.claim, found.claim)
+            (one.claim.subject, one.claim.attribute)
+            for one in self._held.near(found)
+            if is_over(one.claim, found.claim)
         }
         if len(over) != 1:
             return draft
         [(subject, attribute)] = over
         return replace(draft, fact=replace(draft.fact, subject=subject, attribute=attribute))
 
-    def _echoed(self, draft: Draft, found: _Held) -> _Held | None:
-        """What holds no more, or was said by a user, and is only repeated here by somebody else."""
-        if draft.source.role == "assistant" and draft.source.name is None:
-            said = [one for one in (*self._near(found), *self._past) if one.fingerprint == draft.echoed]
-            if said:
-                return said[0]
-        if found.claim.wording.changes:
+    def _repeated(self, draft: Draft, found: _Held) -> _Held | None:
+        """What a user said or what holds no more, where it is only repeated by somebody else."""
+        if draft.source.role == "assistant":
+            said = self._held.saying(draft.echoed, found) or self._past.saying(draft.echoed, found)
+            if said is not None and said.claim.speaker != found.claim.speaker:
+                return said
+        was = self._past.saying(found.fingerprint, found)
+        if was is None or found.claim.wording.changes or was.claim.speaker == found.claim.speaker:
             return None
-        return next(
-            (
-                one
-                for one in self._past
-                if one.fingerprint == found.fingerprint
-                and one.private_to == found.private_to
-                and one.claim.speaker != found.claim.speaker
-            ),
-            None,
-        )
+        return was
+
+    def _end(self, findings: Sequence[tuple[_Held, Finding]], new_id: MemoryId, draft: Draft) -> None:
+        """What else the words of a fact end that is known already."""
+        for old, finding in findings:
+            if finding.verdict == "replaced" and not old.frozen:
+                self._replace(old, new_id, finding, draft)
 
     def _touch(self, old: _Held, new: _Held, finding: Finding, draft: Draft) -> None:
         if finding.verdict == "conflict" or (finding.verdict == "replaced" and old.frozen):
@@ -178,7 +194,7 @@ class _Deciding:
             self._replace(old, new.id, finding, draft)
         elif finding.verdict == "refined" and not old.own and not old.frozen:
             self.refined.append(Touched(old.id, new.id, finding))
-            self._held.pop(old.id, None)
+            self._held.remove(old)
 
     def _replace(self, old: _Held, new_id: MemoryId, finding: Finding, draft: Draft) -> None:
         since = draft.fact.when
@@ -186,8 +202,8 @@ class _Deciding:
         at = max(since.first if since is not None and is_dated else draft.said_at, old.claim.said_at)
         precision = since.precision if since is not None and is_dated else "instant"
         self.replaced.append(_replacement(old.id, new_id, finding, at=at, precision=precision))
-        self._held.pop(old.id, None)
-        self._past.append(old)
+        self._held.remove(old)
+        self._past.add(old)
 
 
 def _later(findings: Sequence[tuple[_Held, Finding]]) -> tuple[_Held, Finding] | None:
