@@ -87,28 +87,34 @@ def decide(drafts: Sequence[Draft], known: Sequence[Known], past: Sequence[Known
 
 
 class _Facts:
-    """Facts by their subject and by what they say: only those of the same subjects are compared."""
+    """Facts by what they are about and by what they say: only those of the same subjects are compared."""
 
     def __init__(self, facts: Iterable[_Held]) -> None:
-        self._of: dict[str, dict[MemoryId, _Held]] = {}
+        self._of: dict[str, dict[str, dict[MemoryId, _Held]]] = {}
         self._saying: dict[bytes, dict[MemoryId, _Held]] = {}
         for one in facts:
             self.add(one)
 
     def add(self, one: _Held) -> None:
-        self._of.setdefault(one.claim.subject, {})[one.id] = one
+        self._of.setdefault(one.claim.subject, {}).setdefault(one.claim.attribute, {})[one.id] = one
         self._saying.setdefault(one.fingerprint, {})[one.id] = one
 
     def remove(self, one: _Held) -> None:
-        self._of.get(one.claim.subject, {}).pop(one.id, None)
-        self._saying.get(one.fingerprint, {}).pop(one.id, None)
+        self._of[one.claim.subject][one.claim.attribute].pop(one.id, None)
+        self._saying[one.fingerprint].pop(one.id, None)
 
     def near(self, found: _Held) -> Iterator[_Held]:
-        """What may be compared: of the subjects that it names, and private facts with those of the same principal."""
-        wording = found.claim.wording
-        subjects = {found.claim.subject, *wording.subjects, *(subject for subject, _ in wording.closed)}
+        """What it may bear on: the same matter, the matters that its words close, and all that they may say is over."""
+        claim, wording = found.claim, found.claim.wording
+        subjects = {claim.subject, *wording.subjects} if wording.ended else set()
+        matters = ((claim.subject, claim.attribute), *wording.closed)
+        matters = tuple(dict.fromkeys(matter for matter in matters if matter[0] not in subjects))
         for subject in sorted(subjects):
-            yield from (one for one in self._of.get(subject, {}).values() if _may_meet(one, found))
+            for facts in self._of.get(subject, {}).values():
+                yield from (one for one in facts.values() if _may_meet(one, found))
+        for subject, attribute in matters:
+            facts = self._of.get(subject, {}).get(attribute, {})
+            yield from (one for one in facts.values() if _may_meet(one, found))
 
     def saying(self, fingerprint: bytes, found: _Held) -> _Held | None:
         """The first that says this and may be compared."""

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Literal
 
 from memsvc.extraction.attributes import LASTING, SCOPED, is_state
@@ -221,6 +222,7 @@ Parts = Mapping[str, frozenset[str]]
 Relation = Literal["same", "refined", "differs", "other"]
 
 
+@lru_cache(maxsize=4096)
 def parts_of(attribute: str, value: str) -> Parts:
     """A value by what it tells: of the clock, the day of the week, the date, an amount with its unit, other words."""
     value = re.sub(r"\bv(?=\d)", "", value)
