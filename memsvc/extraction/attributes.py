@@ -21,7 +21,11 @@ OF_THINGS = word_set("budget status database hosting deadline license owner lead
 }
 # Events of every week.
 RECURRING = word_set("sync standup retro planning one-on-one class training rehearsal review")
-_OTHERS = word_set("weight shift team port language savings target nationality degree called deliveries extension") | {
+_OTHERS = word_set(
+    """
+    weight shift team room port language savings target nationality degree called deliveries extension
+    """
+) | {
     "working hours", "hourly rate", "team size", "supported team", "built with", "reply language", "zodiac sign",
     "salary offer", "home office days",
 }  # fmt: skip

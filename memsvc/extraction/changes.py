@@ -129,6 +129,7 @@ _NEXT = one_of(
     again
     """
 )
+_LED = re.compile(rf"^\w+\s+|\b{one_of('in, on, at, with, by, for, from, to, as, of, using, under')}\s+", re.IGNORECASE)
 _PHRASE = re.compile(rf"(?:an?\s|the\s|my\s|our\s|that\s)?{_WORD}(?:\s(?!{_NEXT}\b){_WORD}){{0,5}}", re.IGNORECASE)
 _PRONOUN = re.compile(r"(?:i|we|you|he|she|they|it|there)(?:['’]\w+)?(?:\s|$)", re.IGNORECASE)
 _CUT = re.compile(r"[,;:!?—–]\s+|\.\s+|\s(?:and|but|so|because|since|that|as)\s(?!i\b)", re.IGNORECASE)
@@ -189,8 +190,7 @@ def _found(text: str) -> Iterator[str]:
         yield from _at(text, match.end())
     for match in _NO_MORE.finditer(text):
         yield match["o"]
-        if len(words := match["o"].split()) > 1:
-            yield " ".join(words[1:])
+        yield re.split(_LED, match["o"])[-1]
     for match in _OVER.finditer(text):
         yield _before(text, match.start())
 

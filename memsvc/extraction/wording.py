@@ -51,7 +51,10 @@ _NAMED = re.compile(r"(?<![\w'’])[A-Z][\w-]*(?:\s[A-Z][\w-]*){0,2}")
 
 def _subjects(text: str, speaker: str) -> frozenset[str]:
     """Subjects that facts may have: "my passwords", the names, as keys write them."""
-    found = {fold(match.group()) for match in _NAMED.finditer(text)}
+    found: set[str] = set()
+    for match in _NAMED.finditer(text):
+        parts = fold(match.group()).split()
+        found |= {" ".join(parts[one:other]) for one in range(len(parts)) for other in range(one + 1, len(parts) + 1)}
     owner = possessive(fold(speaker))
     for match in _OWNED.finditer(text):
         parts = fold(match[1]).split()

@@ -131,6 +131,7 @@ class _Deciding:
     def __init__(self, held: Iterable[_Held], past: Iterable[_Held]) -> None:
         self._held = _Facts(held)
         self._past = _Facts(past)
+        self._behind: dict[MemoryId, _Held] = {}
         self.new: list[Draft] = []
         self.links: list[Link] = []
         self.refined: list[Touched] = []
@@ -154,8 +155,7 @@ class _Deciding:
             return
         self.new.append(draft)
         if (later := _later(findings)) is not None:
-            self.replaced.append(_replacement(found.id, later[0].id, later[1], at=later[0].claim.said_at))
-            self._past.add(found)
+            self._place_before(found, *later)
             return
         for old, finding in findings:
             self._touch(old, found, finding, draft)
@@ -186,6 +186,20 @@ class _Deciding:
         if was is None or found.claim.wording.changes or was.claim.speaker == found.claim.speaker:
             return None
         return was
+
+    def _place_before(self, found: _Held, later: _Held, finding: Finding) -> None:
+        """It was said before what holds: it is learned as over, and so are those said before it that are."""
+        for place, pair in enumerate(self.replaced):
+            earlier = self._behind.get(pair.old_id)
+            if (
+                earlier is not None
+                and pair.new_id == later.id
+                and compare(earlier.claim, found.claim).verdict == "replaced"
+            ):
+                self.replaced[place] = _replacement(pair.old_id, found.id, pair.finding, at=found.claim.said_at)
+        self.replaced.append(_replacement(found.id, later.id, finding, at=later.claim.said_at))
+        self._behind[found.id] = found
+        self._past.add(found)
 
     def _end(self, findings: Sequence[tuple[_Held, Finding]], new_id: MemoryId, draft: Draft) -> None:
         """What else the words of a fact end that is known already."""
