@@ -30,7 +30,20 @@ _OTHERS = word_set(
     "salary offer", "home office days",
 }  # fmt: skip
 _BEGINNINGS = ("the ", "favorite ", "uses for ", "time to ", "amount to ")
-_ENDINGS = (" time", " place", " dose", " price", " version", " length", " temperature", " days")
+_ENDINGS = (
+    " time",
+    " place",
+    " dose",
+    " price",
+    " version",
+    " length",
+    " temperature",
+    " days",
+    " size",
+    " end",
+    " kept in",
+    " shown in",
+)
 
 
 def _read() -> dict[str, dict[str, str]]:

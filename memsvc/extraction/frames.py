@@ -21,7 +21,7 @@ _ENDS = one_of(
     currently, right now, again, since, because, so, as of, with the, until, though, but, while, if, when, which,
     who, where, for now, too, as well, up from, down from, and (?:i|we|my|our|it|that|they|he|she|not|so), not,
     today, this (?:week|month|year), last (?:week|month|year|weekend), yesterday, please, starting, effective,
-    before, after, already, btw, by the way, for good, right, actually, in the end, to the cent, otherwise
+    before, after, already, btw, by the way, for good, this time, right, actually, in the end, to the cent, otherwise
     """
 )
 END = (

@@ -44,7 +44,7 @@ _LOOSE = word_set(
     second next last favorite favourite best worst most latest one ones other rest kind sort type lot bit case fact
     truth trouble catch trick secret result outcome difference benefit effect impact advantage sister-in-law
     gift present surprise trip vacation holiday plan plans progress knowledge education sense style taste personality
-    concept topic theme subject error input output function class method file query object variable value data
+    concept topic subject error input output function class method file query object variable value data
     list string array model system project website platform design prototype test version-control current
     setup issue bug feature code-base output-file script program question-mark title description essay paper
     thesis statement paragraph draft section chapter character plot hook line argument equation formula solution
@@ -103,7 +103,9 @@ def matter_of(phrase: str, *, owner: str, speaker: str, starts: bool) -> Matter 
 
 def _can_name(kept: list[str], complement: str, owner: str) -> bool:
     """Whether these are the words of a noun phrase; "rent went" is none."""
-    if not 1 <= len(kept) <= _LONGEST or any(word in _NEVER for word in kept):
+    if not 1 <= len(kept) <= _LONGEST or any(
+        word.split("'")[0] in _NEVER or word in words.DETERMINERS for word in kept
+    ):
         return False
     if any(word in _NEVER and word not in ("me", "us") for word in complement.lower().split()):
         return False
@@ -127,6 +129,10 @@ def _named_matter(noun: str, subject: str, thing: str) -> Matter | None:
         return event
     if last in _MEASURED:
         return Matter(subject, f"{before} {_MEASURED[last]}".strip())
+    if last in _STUFF and not before:
+        return Matter(subject, f"{last} kept in")
+    if last == "app" and before in _STUFF:
+        return Matter(subject, f"{before} kept in")
     if thing and last in NOUNS and len(parts) == 2:
         return Matter(subject, f"{before} {NOUNS[last]}")
     if last in ROLES:
@@ -135,13 +141,24 @@ def _named_matter(noun: str, subject: str, thing: str) -> Matter | None:
         return None
     if words.is_adverb(last) or not last[:1].isalpha():
         return None
-    return Matter(subject, f"the {noun}", loose=True, vague=last in _LOOSE or parts[0] in _LOOSE)
+    if last in _EMPTY and before:
+        return _named_matter(before, subject, thing)
+    return Matter(subject, f"the {noun}", loose=True, vague=last in _LOOSE or parts[0] in _RANKS)
+
+
+# "Electricity provider", "table number": nouns that add nothing to the one before them.
+_EMPTY = word_set("provider supplier contract carrier company brand service number line")
+_RANKS = word_set("biggest greatest first second next last worst most latest only other one whole main")
 
 
 # Of what a noun like this is told, the words before it say: "levothyroxine dose", "gym days".
-_MEASURED = {"days": "days", "schedule": "days", "dose": "dose", "dosage": "dose", "price": "price", "cost": "price",
-             "costs": "price", "thermostat": "temperature", "temperature": "temperature",
-             "heating": "temperature"}  # fmt: skip
+_MEASURED = {
+    "days": "days", "schedule": "days", "length": "length", "dose": "dose", "dosage": "dose", "price": "price",
+    "cost": "price", "costs": "price", "thermostat": "temperature", "temperature": "temperature",
+    "heating": "temperature",
+}  # fmt: skip
+# What one keeps somewhere: "my notes are in", "notes app".
+_STUFF = word_set("notes photos passwords files tasks recipes backups documents bookmarks contacts")
 
 
 def _event_of(noun: str, last: str, before: str, subject: str, thing: str) -> Matter | None:
@@ -177,7 +194,7 @@ def _thing_in(parts: list[str], *, starts: bool) -> tuple[str, list[str]]:
     named: list[str] = []
     noun: list[str] = []
     for place, word in enumerate(parts):
-        is_name = word[:1].isupper() and not word.isupper() and fold(word) not in _VOCABULARY
+        is_name = word[:1].isupper() and not word.isupper() and fold(word).split("'")[0] not in _VOCABULARY
         if is_name and (place or not starts or not words.is_common(word.lower())):
             named.append(word)
         else:
@@ -205,6 +222,8 @@ _NEVER = word_set(
     might must let please thanks yes no ok okay sure hi hello hey think feel know want need like love
     """
 )
-_VOCABULARY = frozenset(word for table in (NOUNS, EVENTS) for noun in table for word in noun.split()) | word_set(
-    "monday tuesday wednesday thursday friday saturday sunday weekly new my our the best favourite favorite"
+_VOCABULARY = (
+    _NEVER
+    | frozenset(word for table in (NOUNS, EVENTS) for noun in table for word in noun.split())
+    | word_set("monday tuesday wednesday thursday friday saturday sunday weekly new my our the best favourite favorite")
 )

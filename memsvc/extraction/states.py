@@ -143,7 +143,10 @@ def _topic(text: str, start: int, speaker: str) -> Matter | None:
     if match := _STATUS_OF.match(text, start):
         return Matter(fold(match["t"]), "status") if _is_thing(match["t"], starts=start == 0) else None
     match = _TOPIC.match(text, start)
-    return None if match is None else matter_of(match["n"], owner="my", speaker=speaker, starts=False)
+    if match is None:
+        return None
+    noun = match["n"] if match["n"] in NOUNS or match["n"].endswith("ss") else match["n"].removesuffix("s")
+    return matter_of(noun, owner="my", speaker=speaker, starts=False)
 
 
 def _of_topic(topic: tuple[Matter, int] | None, text: str, start: int) -> State | None:
@@ -289,8 +292,11 @@ def _noun(found: _Found) -> State | None:
     if matter is None or (matter.loose and not _is_told(found, matter, owner, noun)):
         return None
     confidence = min(found.frame.confidence, 0.75 if matter.loose else 1.0)
+    kind, said = found.value
+    if matter.event and kind == "phrase" and found.match.string[: found.match.start("v_phrase")].endswith(" to "):
+        said = f"to {said}"  # "was moved to Mario's"
     span = found.start, found.match.end()
-    return _of_matter(matter, found.value, span=span, confidence=confidence, bare=not owner)
+    return _of_matter(matter, (kind, said), span=span, confidence=confidence, bare=not owner)
 
 
 # "The door code is sesame" names a code; "the best part is the end" names nothing that has a value.
@@ -305,18 +311,27 @@ _THING_NOUNS = word_set(
 _NOUNISH = word_set(
     "living dining parking meeting training waiting washing working building wedding running swimming heating"
 )
-_NOTED = re.compile(r"[a-z][a-z' -]+")
+# A note to oneself is a line of its own, of few words.
+_NOTED = re.compile(r"(?:[A-Z]{2,3}|[a-z][a-z'-]*)(?: [a-z'-]+)*")
+_NOTE, _NOTED_LINE = 5, 100
 
 
 def _is_told(found: _Found, matter: Matter, owner: str, noun: str) -> bool:
     """Whether a noun that no list has is owned, is noted for oneself ("locker: 12"), or has a value that shows it."""
     if not owner:
-        is_note = len(noun.split()) <= 4 and len(found.match.string) < 100 and found.frame.about == "label"
-        is_possessor = "'s " in noun and noun[:1].isupper()
-        return is_possessor or (_NOTED.fullmatch(noun) is not None and (is_note or bool(found.group("new"))))
+        is_short = len(noun.split()) <= _NOTE and len(found.match.string) < _NOTED_LINE
+        is_note = is_short and found.frame.about == "label" and not matter.vague
+        if matter.subject != fold(found.speaker):  # "Atlas's mascot is", "mascot of Atlas:"
+            return is_note or "'s " in noun
+        return _NOTED.fullmatch(noun) is not None and (is_note or bool(found.group("new")))
     if owner != "the":
         return True
     parts = matter.attribute.removeprefix("the ").split()
+    is_told_first = (
+        -1 < found.match.start("v_phrase") < found.match.start("n") if "v_phrase" in found.match.groupdict() else False
+    )
+    if is_told_first and matter.subject == fold(found.speaker):
+        return False  # "family is the most important thing"
     if len(parts) > 3 or any(word in words.GERUNDS and word not in _NOUNISH for word in parts):
         return False
     kind, _ = typed(found.value[1], matter.attribute)
@@ -331,12 +346,14 @@ def _of_matter(
     attribute, said = matter.attribute, spoken
     if kind == "phrase":
         kind, said = typed(spoken, attribute)
-    if attribute == "phone" and kind == "phrase" and typed(spoken, "")[0] == "name":
-        attribute, (kind, said) = "phone model", typed(spoken, "")
+    if attribute == "phone model" and kind == "phone":
+        attribute = "phone"
     rough = ROUGH.match(spoken)
     value = clean(said) if rough is None else f"{rough.group().lower()}{clean(said)}"
     if matter.event and attribute == "time":
         if kind == "phrase":
+            return None
+        if kind in ("name", "named", "code", "street") and not _PLACED.match(spoken):
             return None
         if kind in ("name", "named", "code", "room", "street"):
             attribute = "place"
@@ -344,7 +361,7 @@ def _of_matter(
             return None  # a day of this week or the next: the calendar tells which
     if not can_be(attribute, kind, value) or (matter.is_plural and kind not in _COUNTED):
         return None
-    if matter.vague and kind not in _SHOWN:
+    if matter.vague and kind not in _SHOWN and (kind not in _PERSONS or " " not in attribute.removeprefix("the ")):
         return None
     if (matter.loose and kind == "phrase" and is_praise(said, spoken)) or (matter.role and kind not in _PERSONS):
         return None
@@ -360,6 +377,7 @@ def _recurs(matter: Matter, *, bare: bool) -> bool:
 
 
 _COUNTED = ("measure", "rate", "money", "number", "when", "days", "clock")
+_PLACED = re.compile(r"(?:in|at|to|over to|back to) ", re.IGNORECASE)
 _SHOWN = (*_COUNTED, "email", "phone", "code", "flight", "version")
 _PERSONS = ("name", "doctor", "who")
 
@@ -369,6 +387,8 @@ def _by_kind(attribute: str, kind: str, value: str) -> str:
     noun = attribute.removeprefix("the ")
     if kind == "email" and noun.endswith("address"):
         return "email"
+    if kind in ("when", "clock") and (meal := noun.split(" ", 1)[0]) in ("breakfast", "lunch", "dinner"):
+        return f"time to have {meal}"
     if kind == "measure" and "degree" in value:
         return f"{noun} temperature"
     if kind == "rate" and re.match(r"[$€£]?[\d.,]+ (?:an?|per|each) (?!day|week|month|year|night|hour)", value):

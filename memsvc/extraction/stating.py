@@ -30,7 +30,11 @@ _NUMBERED = re.compile(r"\W*\d")
 _EVERY = re.compile(r"\b(?:mon|tues|wednes|thurs|fri|satur|sun)days?\b")
 _ROUGHLY = re.compile(r"(?:about|around|roughly|approximately|some|almost|nearly|circa) ")
 _FIRST = re.compile(r"\s*(?:i|we|my|our)\b", re.IGNORECASE)
-_TOPIC_QUESTION = re.compile(r"(?:my |our |the )?[a-z][\w' -]{2,30}\?\s*$", re.IGNORECASE)
+_TOPIC_QUESTION = re.compile(
+    r"(?!(?:how|what|who|when|where|why|which|is|are|do|does|did|can|could|would|will|have|has|you|any|really|right)\b)"
+    r"(?:my |our |the )?[a-z][\w' -]{2,30}\?\s*$",
+    re.IGNORECASE,
+)
 
 
 def state_facts(said: Said, cast: Cast, clauses: Sequence[Clause], restated: Sequence[tuple[int, int]]) -> list[Fact]:
@@ -62,6 +66,8 @@ def prevails(fact: Fact, state: Fact) -> bool:
     """Whether a fact that was read as a sentence tells better than the form does what the same words are about."""
     if fact.confidence < _SURE or fact.negated or not is_state(fact.attribute) or _ROUGHLY.match(state.value):
         return False
+    if fact.attribute == state.attribute and "," in fact.value and fact.value.startswith(f"{state.value} "):
+        return False  # "42 now, 41 got too tight"
     same = fact.subject.replace(" and others", "") == state.subject
     if fact.attribute == "amount":
         return fact.subject.startswith("the ") and "'s " not in fact.subject  # "my dose was raised to" tells of my dose

@@ -28,6 +28,7 @@ _PRAISE = re.compile(
     |cute|sweet|\w+ing|these|those|who|when|where)\b""",
     re.VERBOSE | re.IGNORECASE,
 )
+_PRONOUN = re.compile(r"this|that|these|those|you|he|she|it|they|we|which|who|what|here|there|one|so|yes|no")
 _POINTS = re.compile(
     r"(?:this|that|these|those|you|it|which|who|here|there|what|next|last|today|tomorrow|yesterday|soon|later|and|or|but)\b"
     r"|\w{3,}ed (?:in|on|at|by|with|to|for|from|as)\b",
@@ -40,7 +41,7 @@ _VERB = re.compile(
 )
 _AMOUNTS = word_set("rent salary budget price savings") | {"hourly rate"}
 _GENERAL = (
-    "email", "when", "date", "flight", "zone", "rate", "measure", "money", "version", "code", "doctor", "named",
+    "email", "span", "when", "date", "flight", "zone", "rate", "measure", "money", "version", "code", "doctor", "named",
     "street", "name", "season", "phone", "number",
 )  # fmt: skip
 # What a value of an attribute must be, where its noun alone is not enough.
@@ -54,8 +55,9 @@ _OF_KIND: dict[str, tuple[str, ...]] = {
     "internet": ("name",), "insurance": ("name",), "plan": ("tier",), "hosting": ("cloud", "name"),
     "database": ("database", "name"), "editor": ("editor", "name"), "car": ("name", "vehicle"), "hotel": ("name",),
     "seat": ("code",), "parking spot": ("code",), "best friend": ("who",), "team size": ("number",),
-    "phone model": ("name",), "on call": ("who",), "pronouns": ("slashed",), "height": ("measure", "number"),
-    "called": ("who",),
+    "phone model": ("name", "phone"), "on call": ("who",), "pronouns": ("slashed",), "height": ("measure", "number"),
+    "called": ("who",), "roommate": ("who",), "working hours": ("span",), "day off": ("days",), "gym": ("name",),
+    "weight": ("measure", "number"), "port": ("code",),
 }  # fmt: skip
 
 
@@ -75,7 +77,7 @@ def typed(said: str, attribute: str) -> tuple[str, str]:
 
 def can_be(attribute: str, kind: str, value: str) -> bool:
     """Whether a value of this kind can be one of the attribute's."""
-    if not value or not kind:
+    if not value or not kind or _PRONOUN.fullmatch(value):
         return False
     if kind != "phrase":
         return True

@@ -96,6 +96,8 @@ def _another_value(old: Claim, new: Claim) -> Finding:
         return Finding("replaced", f"a later {new.attribute}")
     if is_later(old, new):
         return Finding("outdated", f"there is a later {new.attribute}")
+    if old.session is not None and (old.session, old.number) == (new.session, new.number):
+        return UNRELATED  # in one breath
     return Finding("conflict", "it is not known which was said later")
 
 
@@ -123,7 +125,7 @@ def _has_one(old: Claim, new: Claim) -> bool:
     if verb == "be":
         return "'s " in new.subject or new.subject.startswith("the ")
     if verb in _SEVERAL:
-        return False
+        return rest == ["as"]  # "I play as striker now"
     before, after = parts_of(old.attribute, old.value), parts_of(new.attribute, new.value)
     return bool(rest) or verb in _OF_ONE or "words" not in before.keys() | after.keys()
 

@@ -324,6 +324,17 @@ class TestComingBack:
         await call(service, "POST", f"/v1/operations/{operation}/undo")
         assert await self.recalled(service) == []
 
+    async def test_what_was_packed_away_comes_back_whole(self, service: Service, clock: Clock) -> None:
+        memory = await say(service)
+        await forgotten(service, clock, memory)
+        clock.advance(days=200)
+        packed = await call(service, "POST", "/v1/compress", {})
+        assert [change["memory_id"] for change in packed["changes"]] == [memory]
+        assert await self.recalled(service, "deep") == []
+        assert (await report(service, memory, "used"))["state"] == "activated"
+        assert await self.recalled(service) == [memory]
+        assert (await get(service, memory))["content"] == BOAT
+
     @pytest.mark.parametrize("verdict", ["wrong", "success", "failure"])
     async def test_other_verdicts_bring_nothing_back(self, service: Service, clock: Clock, verdict: str) -> None:
         memory = await say(service)

@@ -165,7 +165,7 @@ async def test_a_fact_that_speaks_for_a_turn_goes_before_one_that_stands_alone(
     service: Service, owner: Connection
 ) -> None:
     (turn,) = await say(service, "I left the boat key under a stone.", importance=0.95)
-    key, alone = await know(service, "Ana hid the boat key.", "Ben lost the barn key.")
+    alone, key = await know(service, "Ben lost the barn key.", "Ana hid the boat key.")
     extracted(owner, key, turn)
     await policy(service, {"budget": {"memories": 1}})
     assert archived(await run(service, dry_run=True)) == [key, alone]
@@ -561,5 +561,8 @@ async def test_what_may_be_packed_away_is_archived_and_faded_further(service: Se
     clock.advance(days=70)
     assert await candidates() == [ids[0], ids[1], ids[3]]
     assert await candidates(limit=1) == [ids[0]]
+    packed = await call(service, "POST", "/v1/compress", {"limit": 1})
+    assert [change["memory_id"] for change in packed["changes"]] == [ids[0]]
+    assert await candidates() == [ids[1], ids[3]]
     await policy(service, {"budget": {"memories": 10}})
     assert await candidates() == []

@@ -108,7 +108,7 @@ async def test_the_model_is_shown_the_turns_with_their_speakers_and_times(
         "text": "I keep bees on the roof, four hives.",
     }
     assert "home" in server.questions[0].data["attributes"]
-    assert server.questions[0].data["most"] == 12
+    assert server.questions[0].data["most"] == 24
 
 
 async def test_nothing_to_learn_is_an_answer(service: Service, thinking: Thinking, server: ScriptedModel) -> None:

@@ -23,6 +23,7 @@ def read(
     name: str | None = "Ann",
     visibility: str = "space",
     principal: PrincipalId = ANN,
+    session: int = 500,
 ) -> Read:
     at = START + timedelta(days=day)
     return Read(
@@ -36,7 +37,7 @@ def read(
         origin="user_input",
         role=role,
         name=name,
-        session_id=SessionId(UUID(int=day + 500)),
+        session_id=SessionId(UUID(int=day + session)),
         position=0,
         content=content,
         occurred_at=at,
@@ -190,7 +191,7 @@ def test_a_frozen_fact_is_not_replaced() -> None:
 
 
 def test_at_one_moment_both_stay_as_a_conflict() -> None:
-    first, second = one("My locker code is 3310."), one("My locker code is 8812.")
+    first, second = one("My locker code is 3310."), one("My locker code is 8812.", session=900)
     plan = decide([second], [known(first)])
     assert plan.replaced == ()
     assert [(pair.old_id, pair.new_id) for pair in plan.conflicts] == [(first.id, second.id)]
