@@ -1,9 +1,9 @@
 """Planted changes: short conversations in which it is known what supersedes what, and what only looks like it.
 
-The wording is in `planted_attributes.toml`, `planted_more.toml` and `planted_pairs.toml`; it was written without regard
-to how the service reads it. Every case is one or two spaces of its own. Cases are split by attribute and by phrasing
-into `dev`, on which rules may be written, and `test`, which they must not have seen: a quarter of the attributes are in
-`test` alone, and of every other attribute the last phrasing of each list is.
+The wording is in `planted_*.toml`; it was written without regard to how the service reads it. Every case is one or two
+spaces of its own. Cases are split into `dev`, on which rules may be written, and `test`, which they must not have seen.
+Of the first attributes a quarter is in `test` alone, and of every other one the last phrasing of each list is; of the
+later ones (`planted_dev.toml`, `planted_test.toml`) each is in one split with all its phrasings.
 """
 
 from evals.planted_cases import of_attributes

@@ -47,7 +47,7 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Phrases:
-    """Chooses wording: `split` dev leaves out the last of each list, `held` takes no other."""
+    """Chooses wording: `split` dev leaves out the last of each list, `held` takes no other; test takes any."""
 
     random: Random
     split: Split
@@ -312,10 +312,11 @@ def _case(seed: int, attribute: Attribute, category: Category, teller: Teller, n
     name = f"{attribute.key}-{teller.__name__}-{number + 1}"
     random = Random(f"{seed}:{name}")  # noqa: S311 - made-up talk
     # There is one wording for the end of a thing, which must not be in both splits.
-    held = attribute.split == "dev" and teller is not negation and random.random() < _HELD
+    may_hold = attribute.split == "dev" and attribute.whole is None and teller is not negation
+    held = may_hold and random.random() < _HELD
     split: Split = "test" if held else attribute.split
     talk = Talk(random, named=random.random() < 0.5)
-    told = teller(talk, attribute, Phrases(random, attribute.split, held))
+    told = teller(talk, attribute, Phrases(random, "test" if attribute.whole else attribute.split, held))
     return talk.case(
         name=name,
         category=category,

@@ -97,11 +97,12 @@ class Attribute:
     thing: bool = False
     ended: tuple[str, ...] = ()
     refined: tuple[tuple[str, str], ...] = ()
+    whole: Split | None = None
 
     @property
     def split(self) -> Split:
-        """Where the attribute belongs, whatever others there are."""
-        return "dev" if share(self.key) < _DEV_ATTRIBUTES else "test"
+        """Where the attribute belongs, whatever others there are; `whole`: with all its wordings."""
+        return self.whole or ("dev" if share(self.key) < _DEV_ATTRIBUTES else "test")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,11 +140,15 @@ class Wording:
 
 @cache
 def wording() -> Wording:
-    """Read the three files."""
+    """Read the files."""
     found = {**_read("planted_attributes.toml"), **_read("planted_more.toml")}
+    wholes: dict[Split, dict[str, Any]] = {"dev": _read("planted_dev.toml"), "test": _read("planted_test.toml")}
     pairs = _read("planted_pairs.toml")
     return Wording(
-        attributes=tuple(_attribute(key, raw) for key, raw in found.items()),
+        attributes=(
+            *(_attribute(key, raw) for key, raw in found.items()),
+            *(_attribute(key, raw, split) for split, group in wholes.items() for key, raw in group.items()),
+        ),
         lookalikes=tuple(LookAlike(*row) for row in pairs["lookalikes"]),
         contradictions=tuple(Contradiction(*row) for row in pairs["contradictions"]),
         chatter=tuple(pairs["chatter"]),
@@ -167,7 +172,7 @@ def _read(name: str) -> dict[str, Any]:
         return tomllib.load(file)
 
 
-def _attribute(key: str, raw: dict[str, Any]) -> Attribute:
+def _attribute(key: str, raw: dict[str, Any], whole: Split | None = None) -> Attribute:
     lists = {name: tuple(raw[name]) for name in ("values", "says", "changes", "others", "mused", "you")}
     return Attribute(
         key=key,
@@ -177,5 +182,6 @@ def _attribute(key: str, raw: dict[str, Any]) -> Attribute:
         thing=raw.get("thing", False),
         ended=tuple(raw.get("ended", ())),
         refined=tuple((coarse, fine) for coarse, fine in raw.get("refined", ())),
+        whole=whole,
         **lists,
     )

@@ -18,7 +18,7 @@ from memsvc.ids import SpaceId
 from memsvc.store import jobs
 from memsvc.store.database import WriteSession
 
-JobName = Literal["embed", "deliver", "index", "consolidate", "vacuum"]
+JobName = Literal["embed", "deliver", "index", "consolidate", "forget_space", "compress_space", "vacuum"]
 Periodic = Literal["tend", "sweep", "forget", "compress", "sweep_blobs"]
 # Higher runs first: what recall waits for, before what others wait for, before what makes memory better or smaller.
 PRIORITY: dict[JobName | Periodic | Literal["delete_blobs"], int] = {
@@ -29,11 +29,15 @@ PRIORITY: dict[JobName | Periodic | Literal["delete_blobs"], int] = {
     "consolidate": 30,
     "sweep": 25,
     "forget": 20,
+    "forget_space": 20,
     "compress": 10,
+    "compress_space": 10,
     "vacuum": 0,
     "sweep_blobs": 0,
     "delete_blobs": 0,
 }
+# These run beside the other jobs of their space.
+APART: frozenset[JobName] = frozenset({"deliver", "consolidate", "forget_space", "compress_space"})
 # Of so many jobs a worker takes one without regard to priority: a flood of urgent work delays the rest, not for ever.
 OPEN_TURN = 8
 # Tenants of whom a worker knows when it served them last; any other comes first, as one that was not served.
@@ -174,9 +178,10 @@ async def enqueue(
     """
     target = f"{session.tenant_id}:{space_id}"
     # A waiting job holds its lock against those behind it: one for later has a lock of its own. And a delivery waits
-    # for other people's servers, a consolidation for models; neither must hold up the space's embeddings.
+    # for other people's servers, a consolidation for models, and what goes has to be found in the whole space: none of
+    # them must hold up the space's embeddings.
     own = f"{job}:{target}" if later is None or later.key is None else f"{job}:{later.key}"
-    apart = later is not None or job in {"deliver", "consolidate"}
+    apart = later is not None or job in APART
     wait = None if later is None else {"milliseconds": round(later.seconds * 1000)}
     try:
         async with session.connection.begin_nested():

@@ -14,6 +14,7 @@ from memsvc.consolidation.deliver import deliver as deliver_changes
 from memsvc.consolidation.observed import observed
 from memsvc.consolidation.sweep import sweep_expired
 from memsvc.consolidation.tend import consolidate_space, tend_all
+from memsvc.consolidation.tidying import enqueue_tidying, tidy_space
 from memsvc.ids import SpaceId, TenantId
 from memsvc.ingest.write import Ingest
 from memsvc.lifecycle.blobs import TensorStore, delete_released, sweep_all
@@ -22,8 +23,6 @@ from memsvc.queue import PRIORITY, Queue, enqueue
 from memsvc.store import maintenance
 from memsvc.store.postings import compact_postings
 from memsvc.text.analysis import document_text
-from memsvc.upkeep.compress import compress_due
-from memsvc.upkeep.forget import forget_due
 from memsvc.upkeep.model import Upkeep
 
 log = structlog.get_logger(__name__)
@@ -63,6 +62,16 @@ def _register_for_spaces(app: Queue, upkeep: Upkeep, tensors: TensorStore) -> No
         async with observed(context):
             await consolidate_space(upkeep, *_ids(tenant_id, space_id), clock=_now)
 
+    @app.task(name="forget_space", retry=RETRY, pass_context=True)
+    async def forget_space(context: JobContext, *, tenant_id: str, space_id: str) -> None:
+        async with observed(context):
+            await tidy_space(upkeep, "forget_space", *_ids(tenant_id, space_id), now=_now())
+
+    @app.task(name="compress_space", retry=RETRY, pass_context=True)
+    async def compress_space(context: JobContext, *, tenant_id: str, space_id: str) -> None:
+        async with observed(context):
+            await tidy_space(upkeep, "compress_space", *_ids(tenant_id, space_id), now=_now())
+
     @app.task(name="vacuum", retry=RETRY, pass_context=True)
     async def vacuum(context: JobContext, *, tenant_id: str, space_id: str) -> None:  # noqa: ARG001 - everybody's tables
         async with observed(context):
@@ -89,15 +98,15 @@ def _register_periodic(app: Queue, upkeep: Upkeep, tensors: TensorStore, signer:
 
     @app.periodic(cron="7 * * * *", lock="forget", queueing_lock="forget", priority=PRIORITY["forget"])
     @app.task(name="forget", retry=RETRY, pass_context=True)
-    async def forget(context: JobContext, timestamp: int) -> None:
+    async def forget(context: JobContext, timestamp: int) -> None:  # noqa: ARG001
         async with observed(context):
-            await forget_due(upkeep, now=datetime.fromtimestamp(timestamp, UTC))
+            await enqueue_tidying(upkeep, "forget_space")
 
     @app.periodic(cron="37 * * * *", lock="compress", queueing_lock="compress", priority=PRIORITY["compress"])
     @app.task(name="compress", retry=RETRY, pass_context=True)
-    async def compress(context: JobContext, timestamp: int) -> None:
+    async def compress(context: JobContext, timestamp: int) -> None:  # noqa: ARG001
         async with observed(context):
-            await compress_due(upkeep, now=datetime.fromtimestamp(timestamp, UTC))
+            await enqueue_tidying(upkeep, "compress_space")
 
     @app.periodic(cron="17 * * * *", lock="sweep_blobs", queueing_lock="sweep_blobs", priority=PRIORITY["sweep_blobs"])
     @app.task(name="sweep_blobs", retry=RETRY, pass_context=True)

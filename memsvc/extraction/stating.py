@@ -141,7 +141,7 @@ def _fact(said: Said, cast: Cast, state: State, span: tuple[int, int]) -> Fact:
     names = [said.listener or "", (said.listener or "")[:3]]
     left, right = trim(content[span[0] : span[1]], names)
     start, end = span[0] + left, span[0] + right
-    text, when = _written(said, cast, content[start:end], dated=state.kind not in _KEPT)
+    text, when = in_full(said, cast, content[start:end], dated=state.kind not in _KEPT)
     if state.bare:
         text = f"{possessive(_capital(cast.speaker))} {text[0].lower()}{text[1:]}"
     return Fact(
@@ -162,7 +162,7 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _written(said: Said, cast: Cast, text: str, *, dated: bool) -> tuple[str, list[Mention]]:
+def in_full(said: Said, cast: Cast, text: str, *, dated: bool) -> tuple[str, list[Mention]]:
     """The words with names for pronouns, and with their dates where those are no part of the value."""
     tokens = tokenize(text, quoted(text))
     out, _ = rewrite(tokens, Cast(cast.speaker, cast.listener, cast.we))
@@ -210,7 +210,7 @@ def end_facts(said: Said, cast: Cast, clauses: Sequence[Clause], taken: Sequence
         if not is_final(text) or is_unreal(text) or quoted(text) or not (over := _specific(text)):
             continue
         left, right = trim(text, [said.listener or ""])
-        written, _ = _written(said, cast, text[left:right], dated=False)
+        written, _ = in_full(said, cast, text[left:right], dated=False)
         found.append(
             Fact(
                 kind="event",

@@ -121,6 +121,7 @@ class Database:
             pool_timeout=POOL_TIMEOUT_S,
             pool_pre_ping=False,
             connect_args={"prepare_threshold": 3},
+            hide_parameters=True,  # they hold content, and errors are logged
         )
         event.listen(self._engine.sync_engine, "connect", _prepare_connection)
         # Straight from the driver: a hot path pays for each layer twice, in time and in turns of the event loop. Plans

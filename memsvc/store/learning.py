@@ -283,6 +283,76 @@ async def read_vectors(session: ReadSession, ids: Sequence[MemoryId]) -> dict[Me
     return {memory: read_vector(sent) for memory, sent in rows}
 
 
+_NEAR = """
+SELECT w.id, n.memory_id
+FROM (
+    SELECT m.id, c.vec FROM memories m JOIN chunks c ON c.tenant_id = m.tenant_id AND c.memory_id = m.id
+    AND c.content_number = m.content_number WHERE m.tenant_id = %(tenant)s AND m.id = ANY (%(ids)s)
+    AND c.vec IS NOT NULL AND c.dimension = {dimension}
+) w CROSS JOIN LATERAL (
+    SELECT c.memory_id FROM chunks c JOIN memories t ON t.tenant_id = c.tenant_id AND t.id = c.memory_id
+    AND t.content_number = c.content_number
+    WHERE c.tenant_id = %(tenant)s AND c.space_id = %(space)s AND c.dimension = {dimension} {indexed}
+    AND t.kind = 'turn' AND t.role IS DISTINCT FROM 'assistant' AND t.state = ANY (%(states)s)
+    AND t.superseded_by IS NULL AND t.id <> w.id
+    ORDER BY {by} LIMIT %(limit)s
+) n
+"""
+
+
+async def read_near(
+    session: ReadSession, space_id: SpaceId, turns: Sequence[MemoryId], *, dimension: int, limit: int
+) -> list[tuple[MemoryId, Read]]:
+    """Each turn with each of the `limit` turns, not an assistant's, whose chunks are nearest to one of its own."""
+    tenant = {"tenant": session.tenant_id}
+    found = await session.fetch(
+        "SELECT ann FROM spaces WHERE tenant_id = %(tenant)s AND id = %(space)s",
+        {**tenant, "space": space_id},
+        tuple_row,
+    )
+    [(ann,)] = found
+    by = f"c.vec::halfvec({dimension}) <#> w.vec::halfvec({dimension})" if ann else "c.vec <#> w.vec"
+    if ann:  # as in `search.score_nearest`
+        await session.run("SELECT set_config('enable_sort', 'off', true)", {})
+    rows = await session.fetch(
+        _NEAR.format(dimension=dimension, indexed="AND c.ann" if ann else "", by=by),
+        {**tenant, "space": space_id, "ids": list(turns), "states": list(CURRENT_STATES), "limit": limit},
+        tuple_row,
+    )
+    reads = await session.fetch(
+        f"SELECT {_READ} FROM memories m {_READ_JOINS} WHERE m.tenant_id = %(tenant)s AND m.id = ANY (%(ids)s)",
+        {**tenant, "ids": list({near for _, near in rows})},
+        namedtuple_row,
+    )
+    by_id = {read.id: read for read in map(_to_read, reads)}
+    return [(turn, by_id[near]) for turn, near in dict.fromkeys(rows)]
+
+
+@dataclass(frozen=True, slots=True)
+class Taught:
+    """A fact that was learned from characters [start, end) of a turn. `holds`: it is held true now."""
+
+    id: MemoryId
+    version: int
+    source_id: MemoryId
+    start: int
+    end: int
+    attribute: str
+    holds: bool
+
+
+async def find_taught(session: ReadSession, sources: Collection[MemoryId], *, now: datetime) -> list[Taught]:
+    """What was learned from these, in the order in which it was stored; what is frozen counts as not to be ended."""
+    rows = await session.fetch(
+        "SELECT m.id, m.version, f.source_id, f.start_char, f.end_char, f.attribute, "
+        f"m.state <> 'frozen' {_HOLDS} FROM facts f JOIN memories m ON m.tenant_id = f.tenant_id "
+        "AND m.id = f.memory_id WHERE f.tenant_id = %(tenant)s AND f.source_id = ANY (%(sources)s) ORDER BY m.number",
+        {"tenant": session.tenant_id, "sources": list(sources), "states": list(CURRENT_STATES), "now": now},
+        tuple_row,
+    )
+    return [Taught(*row) for row in rows]
+
+
 async def find_versions(session: ReadSession, ids: Collection[MemoryId]) -> dict[MemoryId, int]:
     """The version that each of these memories has now; those that are gone have none."""
     rows = await session.fetch(

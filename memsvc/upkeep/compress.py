@@ -11,8 +11,6 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-import structlog
-
 from memsvc.ids import MemoryId, OperationId, SpaceId
 from memsvc.ingest.operations import record
 from memsvc.lifecycle import packing
@@ -21,11 +19,10 @@ from memsvc.store.access import When
 from memsvc.store.database import ReadSession
 from memsvc.store.keys import Caller
 from memsvc.store.packs import Level, NewPack, Wanted
+from memsvc.store.retention import Due
 from memsvc.upkeep.forget import forgotten_candidates, rules_of
 from memsvc.upkeep.model import Change, Order, Run, Upkeep
 from memsvc.wire import Policies
-
-log = structlog.get_logger(__name__)
 
 # Memories that a periodic run packs in one transaction, which holds the space's lock.
 PACKED_AT_ONCE = 2000
@@ -91,20 +88,16 @@ async def compress(upkeep: Upkeep, order: Order, choice: Choice = BY_POLICY) -> 
     return await _apply(upkeep, order, Run(space_id, _changes(ids), None, more), made)
 
 
-async def compress_due(upkeep: Upkeep, *, now: datetime) -> None:
-    """Compress in every space, of every tenant, whose policy says so; a batch a transaction, so that writers get in."""
-    for due in await forgetting.find_forgetting(upkeep.ingest.database):
-        async with upkeep.ingest.database.write(due.tenant_id) as session:
-            space = (await memories.lock_spaces(session, {due.space_id})).get(due.space_id)
-            caller = await principals.service_caller(session)
-        if space is None or not _says_so(space.policies):
-            continue
-        order = Order(caller, space.name, now, limit=PACKED_AT_ONCE, reason="by the space's policy")
-        packed = 0
-        while (run := await compress(upkeep, order)).operation_id is not None:
-            packed += len(run.changes)
-        if packed:
-            log.info("compressed", memories=packed)
+async def compress_due(upkeep: Upkeep, due: Due, *, now: datetime) -> Run | None:
+    """Pack a batch of what a space's policy lets be packed, as the service itself; None when it says nothing of that,
+    or the space is gone."""
+    async with upkeep.ingest.database.write(due.tenant_id) as session:
+        space = (await memories.lock_spaces(session, {due.space_id})).get(due.space_id)
+        caller = await principals.service_caller(session)
+    if space is None or not _says_so(space.policies):
+        return None
+    order = Order(caller, space.name, now, limit=PACKED_AT_ONCE, reason="by the space's policy")
+    return await compress(upkeep, order)
 
 
 async def restore(upkeep: Upkeep, order: RestoreOrder) -> Restored:

@@ -107,7 +107,7 @@ def read_concept(metadata: Mapping[str, Any]) -> Concept | None:
 
 async def compare_situations(ingest: Ingest, found: Sequence[Episode], lessons: Sequence[Overview]) -> Similarity:
     """Cosines of the situations of these episodes and lessons; none when the encoder cannot tell."""
-    told = [learn(episode.name, episode.outcome, _turns(episode)) for episode in found]
+    told = await asyncio.to_thread(lambda: [learn(one.name, one.outcome, _turns(one)) for one in found])
     texts = {one.situation for one in told if one is not None}
     if texts:
         texts |= {str(one.metadata.get("situation")) for one in lessons}

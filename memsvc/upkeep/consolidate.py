@@ -6,6 +6,7 @@ a content is never learned from it again, so that a run that is repeated doubles
 undone.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -22,6 +23,7 @@ from memsvc.upkeep.deciding import Plan, decide
 from memsvc.upkeep.hearing import find_drafts
 from memsvc.upkeep.learning import REACH, TOLD_KINDS, Draft, listen, wanted_by
 from memsvc.upkeep.model import Change, Order, Run, Upkeep
+from memsvc.upkeep.shifting import find_shifts
 from memsvc.upkeep.summarize import summarize_sessions
 from memsvc.upkeep.topics import summarize_topics
 
@@ -128,14 +130,18 @@ def _is_withdrawn(extract: Extract, source: Read) -> bool:
 
 
 async def _think(upkeep: Upkeep, order: Order, reading: Reading) -> Plan:
-    heard = listen(reading.fresh, reading.context)
+    # Each of these is long enough, for a large batch, to hold up whoever shares the event loop.
+    heard = await asyncio.to_thread(listen, reading.fresh, reading.context)
     drafts = await find_drafts(upkeep, order.caller.tenant_id, heard)
-    wanted = wanted_by(drafts)
+    wanted = await asyncio.to_thread(wanted_by, drafts)
     async with upkeep.ingest.database.read(order.caller.tenant_id) as session:
         known = await learning.find_known(session, reading.space_id, wanted, now=order.now)
         past = await learning.find_past(session, reading.space_id, wanted.fingerprints)
     gone = {one.id for one in reading.withdrawn}
-    plan = decide(drafts, [one for one in known if one.id not in gone], [one for one in past if one.id not in gone])
+    held = [one for one in known if one.id not in gone]
+    over = [one for one in past if one.id not in gone]
+    plan = await asyncio.to_thread(decide, drafts, held, over)
+    plan = await find_shifts(upkeep, order, reading.space_id, reading.fresh, plan)
     return await _judge(upkeep, order, plan, known)
 
 

@@ -11,8 +11,6 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-import structlog
-
 from memsvc.ids import MemoryId, SpaceId
 from memsvc.ingest.operations import record
 from memsvc.store import access, forgetting, memories, principals, versions
@@ -25,8 +23,6 @@ from memsvc.upkeep.model import Change, Order, Run, Upkeep
 from memsvc.upkeep.retention import Worth, expected_value, informativeness, uniqueness
 from memsvc.upkeep.selection import Evidence, Going, Rules, Weighed, choose, exceeded, read_rules, spare, with_share
 from memsvc.wire import Policies
-
-log = structlog.get_logger(__name__)
 
 # Memories read, and weighed, at a time.
 READ_AT_ONCE = 2000
@@ -75,18 +71,15 @@ async def forget(upkeep: Upkeep, order: Order, *, share: float | None = None) ->
     return Run(plan.look.space_id, _changes(going), operation.id, plan.more)
 
 
-async def forget_due(upkeep: Upkeep, *, now: datetime) -> None:
-    """Forget in every space, of every tenant, whose policy says so; a batch a transaction, so that writers get in."""
-    for due in await forgetting.find_forgetting(upkeep.ingest.database):
-        order = await _order(upkeep, due, now)
-        archived = 0
-        while order is not None:
-            run = await forget(upkeep, order)
-            archived += len(run.changes)
-            if not run.more or run.operation_id is None:
-                break
-        if archived:
-            log.info("forgotten", archived=archived)
+async def forget_due(upkeep: Upkeep, due: Due, *, now: datetime) -> Run | None:
+    """Forget a batch of what a space's policy lets go, as the service itself; None when the space is gone."""
+    async with upkeep.ingest.database.write(due.tenant_id) as session:
+        space = (await memories.lock_spaces(session, {due.space_id})).get(due.space_id)
+        caller = await principals.service_caller(session)
+    if space is None:
+        return None
+    order = Order(caller, space.name, now, limit=ARCHIVED_AT_ONCE, reason="by the space's policy")
+    return await forget(upkeep, order)
 
 
 async def forgotten_candidates(
@@ -104,15 +97,6 @@ async def forgotten_candidates(
 def rules_of(policies: Mapping[str, Any]) -> Rules:
     """What a space's policies, as they are stored, say of forgetting."""
     return read_rules(Policies.model_validate(policies).forget)
-
-
-async def _order(upkeep: Upkeep, due: Due, now: datetime) -> Order | None:
-    async with upkeep.ingest.database.write(due.tenant_id) as session:
-        spaces = await memories.lock_spaces(session, {due.space_id})
-        if due.space_id not in spaces:
-            return None
-        caller = await principals.service_caller(session)
-    return Order(caller, spaces[due.space_id].name, now, limit=ARCHIVED_AT_ONCE, reason="by the space's policy")
 
 
 async def _plan(upkeep: Upkeep, order: Order, share: float | None) -> _Plan:
@@ -171,7 +155,7 @@ async def _choose_faded(
                 evidence |= await forgetting.evidence(session, look.space_id, now=look.now, touching=ids)
         weighed += [Weighed(one) for one in page]
         after = page[-1].number
-        going = _first(choose(rules, weighed, evidence, held=held), limit)
+        going = await asyncio.to_thread(_first, choose(rules, weighed, evidence, held=held), limit)
     return going
 
 

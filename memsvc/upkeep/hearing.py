@@ -1,7 +1,7 @@
 """Learning from what was heard: by a model, a topic segment a call, where one is configured; else by rules."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -9,6 +9,7 @@ from memsvc.extraction.model import Fact
 from memsvc.extraction.segments import buffers, segment
 from memsvc.ids import MemoryId, TenantId, new_uuid
 from memsvc.store import learning
+from memsvc.store.writes import Vectors
 from memsvc.text.tokens import estimate_tokens
 from memsvc.upkeep.learning import RULES, Draft, Heard, facts_of, replies_of
 from memsvc.upkeep.model import Upkeep
@@ -22,11 +23,15 @@ CALL_TOKENS = 2500
 
 async def find_drafts(upkeep: Upkeep, tenant_id: TenantId, heard: Sequence[Heard]) -> list[Draft]:
     """The facts of these memories, in their order. No transaction may be open."""
-    by_rules = await asyncio.to_thread(lambda: [facts_of(one) for one in heard])
     by_model = await _ask(upkeep, tenant_id, heard)
+    return await asyncio.to_thread(_drafts, heard, by_model)
+
+
+def _drafts(heard: Sequence[Heard], by_model: Mapping[MemoryId, tuple[Sequence[Fact], str]]) -> list[Draft]:
+    """What the model found, and by rules what it did not."""
     drafts = []
-    for one, found in zip(heard, by_rules, strict=True):
-        told, extractor = by_model.get(one.read.id, (found, RULES))
+    for one in heard:
+        told, extractor = by_model.get(one.read.id) or (facts_of(one), RULES)
         drafts += [
             Draft(
                 id=one.read.id if one.own else MemoryId(new_uuid()),
@@ -71,10 +76,13 @@ async def _segments(upkeep: Upkeep, tenant_id: TenantId, heard: Sequence[Heard])
             sessions.setdefault(one.read.session_id, []).append(one)
     async with upkeep.ingest.database.read(tenant_id) as session:
         vectors = await learning.read_vectors(session, [one.read.id for one in heard])
-    dimension = upkeep.ingest.batcher.encoder.spec.dimension
+    return await asyncio.to_thread(_cut, sessions.values(), vectors, upkeep.ingest.batcher.encoder.spec.dimension)
+
+
+def _cut(sessions: Iterable[list[Heard]], vectors: Mapping[MemoryId, Vectors], dimension: int) -> list[list[Heard]]:
     missing = np.full(dimension, np.nan, np.float32)
     parts = []
-    for turns in sessions.values():
+    for turns in sessions:
         rows = np.array([vectors.get(one.read.id, missing) for one in turns], np.float32)
         norms = np.linalg.norm(rows, axis=1, keepdims=True)
         tokens = [estimate_tokens(one.read.content) for one in turns]

@@ -84,7 +84,7 @@ async def write_texts(upkeep: Upkeep, tenant_id: TenantId, histories: Sequence[H
     """
     if upkeep.llm is None:
         return {}
-    passages = [passage for history in histories for passage in find_passages(history)]
+    passages = await asyncio.to_thread(lambda: [one for history in histories for one in find_passages(history)])
     most = sum(len(passage.turns) for passage in passages) // TURNS_A_PASSAGE
     texts = {}
     for passage in sorted(passages, key=_length, reverse=True)[:most]:

@@ -9,7 +9,9 @@ from pydantic import Field
 from memsvc.wire import Model
 
 JobState = Literal["waiting", "running", "retrying", "dead"]
-JobName = Literal["embed", "deliver", "index", "consolidate", "vacuum", "delete_blobs"]
+JobName = Literal[
+    "embed", "deliver", "index", "consolidate", "forget_space", "compress_space", "vacuum", "delete_blobs"
+]
 
 
 class JobOut(Model):

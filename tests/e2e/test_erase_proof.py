@@ -40,6 +40,12 @@ WRITE = {
 }
 
 
+@pytest.fixture(autouse=True)
+def consolidated_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service is idle when its jobs are done; one that waits for a space to be idle would be waited for."""
+    monkeypatch.setenv("MEMSVC_CONSOLIDATE_IDLE_S", "0")
+
+
 @pytest.fixture
 def data_dir(tmp_path: Path) -> Path:
     return tmp_path / "data"

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from sqlalchemy import Connection, text
 
 from memsvc.consolidation.jobs import register
+from memsvc.consolidation.tidying import Tidying, tidy_space
 from memsvc.ids import SpaceId, TenantId
 from memsvc.lifecycle.blobs import open_tensor_store
-from memsvc.store import memories, spaces
+from memsvc.store import forgetting, memories, spaces
 from memsvc.store.access import require
 from memsvc.upkeep.model import Order, Run, Upkeep
 from tests.integration.conftest import Service
@@ -55,6 +57,14 @@ def jobs_of(owner: Connection, service: Service, job: str = "consolidate") -> li
         {"tenant": str(service.caller.tenant_id), "job": job},
     )
     return [tuple(row) for row in rows]
+
+
+async def tidy(service: Service, job: Tidying, *, now: datetime) -> None:
+    """Do what the hourly jobs do, for everybody's spaces, until nothing is left."""
+    upkeep = service.services.upkeep
+    for due in await forgetting.find_forgetting(upkeep.ingest.database):
+        while (run := await tidy_space(upkeep, job, due.tenant_id, due.space_id, now=now)) is not None and run.more:
+            assert run.operation_id is not None
 
 
 async def say(service: Service, content: str = "The lamp is on.", **request: object) -> None:

@@ -17,8 +17,8 @@ from memsvc.deployment import Deployment
 from memsvc.lifecycle import packing
 from memsvc.store import packs
 from memsvc.upkeep import compress as compressing
-from memsvc.upkeep.compress import compress_due
 from memsvc.upkeep.model import Order
+from tests.integration.background import tidy
 from tests.integration.conftest import Clock, Service, open_service
 from tests.integration.packed import (
     HOT,
@@ -309,24 +309,23 @@ async def test_a_run_takes_no_more_text_than_it_can_hold(service: Service, monke
 
 
 async def test_a_policy_packs_by_itself(service: Service, other: Service, clock: Clock) -> None:
-    upkeep = service.services.upkeep
     faded, recent = await say(service, "A remark on paint.", "A remark on glue.")
     (theirs,) = await say(other, "A remark on tiles.")
     await archive(service, faded)
     await archive(other, theirs)
     clock.advance(days=40)
     await archive(service, recent)
-    await compress_due(upkeep, now=clock.now)
+    await tidy(service, "compress_space", now=clock.now)
     assert (await get(service, faded))["packed"] is False
     await call(service, "PUT", "/v1/spaces/default", {"policies": {"forget": {"pack_after_days": 30}}})
     assert packed(await compress(service, dry_run=True)) == [faded]
-    await compress_due(upkeep, now=clock.now)
+    await tidy(service, "compress_space", now=clock.now)
     assert [(await get(service, one))["packed"] for one in (faded, recent)] == [True, False]
     operation = (await call(service, "GET", "/v1/operations"))["items"][0]
     assert (operation["kind"], operation["actor"]) == ("compress", "memsvc")
     await call(service, "PUT", "/v1/spaces/default", {"policies": {"forget": {"after": {}}}})
     clock.advance(days=400)
-    await compress_due(upkeep, now=clock.now)
+    await tidy(service, "compress_space", now=clock.now)
     assert (await get(service, recent))["packed"] is True
     assert (await get(other, theirs))["packed"] is False
 

@@ -12,7 +12,8 @@ from memsvc.store.forgetting import Amount
 from memsvc.store.spaces import list_spaces
 from memsvc.text.tokens import estimate_tokens
 from memsvc.upkeep import forget as runs
-from memsvc.upkeep.forget import forget_due, forgotten_candidates
+from memsvc.upkeep.forget import forgotten_candidates
+from tests.integration.background import tidy
 from tests.integration.conftest import NOW, Clock, Service
 from tests.integration.people import Person, person, restrict
 
@@ -498,7 +499,7 @@ async def test_a_caller_lets_go_only_what_he_may_change(
     answer = await run(service)
     assert archived(answer) == [shared]
     assert private not in str(answer)
-    await forget_due(service.services.upkeep, now=clock.now)
+    await tidy(service, "forget_space", now=clock.now)
     assert (await ana.get(f"/v1/memories/{private}"))["state"] == "archived"
 
 
@@ -526,7 +527,7 @@ async def test_the_periodic_run_serves_each_space_that_has_a_policy(
         await say(other, *TURNS, space=space)
     await policy(service, FADING, "fading")
     await policy(other, {"budget": {"memories": 5}}, "fading")
-    await forget_due(service.services.upkeep, now=NOW + timedelta(days=200))
+    await tidy(service, "forget_space", now=NOW + timedelta(days=200))
     assert await hot(service, "fading") == []
     assert await hot(service, "keeping") == list(TURNS)
     assert await hot(other, "fading") == list(TURNS[1:])
