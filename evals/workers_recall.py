@@ -13,7 +13,7 @@ from uuid import UUID
 
 from evals import metrics, runner, suites
 from evals.corpus import Question, Suite, SuiteName
-from evals.runner import Haystack, Plan
+from evals.runner import Haystack, Plan, Recipe
 from evals.workers_budget import archive_share, unobserved
 from evals.workers_service import Target, learned
 from evals.workers_sources import SingleSources
@@ -87,6 +87,8 @@ def measure(
                 found |= compare(placed, label, f"forget.{name}.{label}", seed=seed)
                 # What forgetting itself took, beside what consolidation had given.
                 found |= compare(placed, label, f"forget.{name}.{label}.since_after", seed=seed, first="after")
+            ask(target, placed, "deep", recipe="deep")
+            found |= compare(placed, "deep", f"forget.{name}.deep", seed=seed)
         found[f"recall.{name}.label"] = suite.label
         found[f"recall.{name}.data_sha256"] = suite.digest
     gains = [found[f"recall.{name}.difference"] for name in names]
@@ -118,14 +120,14 @@ def consolidate(target: Target, placed: Placed) -> Figures:
     }
 
 
-def ask(target: Target, placed: Placed, label: str) -> None:
-    """Put all questions to the service and keep their scores."""
+def ask(target: Target, placed: Placed, label: str, recipe: Recipe | None = None) -> None:
+    """Put all questions to the service, by the plan's recipe or another one, and keep their scores."""
     sources = SingleSources(target)
 
     def scored(pair: tuple[Haystack, Question]) -> Score:
         haystack, question = pair
         answer = target.client.recall(
-            question.text, space=haystack.space, k=placed.plan.k, now=question.now, recipe=placed.plan.recipe
+            question.text, space=haystack.space, k=placed.plan.k, now=question.now, recipe=recipe or placed.plan.recipe
         )
         first = answer.results[:K]
         turns: list[str] = []

@@ -125,6 +125,17 @@ ROWS: Mapping[str, str] = {
     "l.recorded_at FROM memories m JOIN lineage l ON l.tenant_id = m.tenant_id AND l.derived_id = m.id "
     "JOIN memories s ON s.tenant_id = l.tenant_id AND s.id = l.source_id "
     f"WHERE {_MEMORIES} AND {_exported('s')} ORDER BY m.number, s.number",
+    # Of a fact whose source, or what that said, is not in the bundle, only the memory is.
+    "facts": "SELECT m.id AS memory, f.source_id AS source, k.version AS content, f.start_char AS start, "
+    'f.end_char AS "end", f.subject, f.attribute, f.value, f.negated, f.confidence, f.extractor, '
+    "CASE WHEN f.source_id <> m.id THEN m.key_share END AS share FROM memories m "
+    "JOIN facts f ON f.tenant_id = m.tenant_id AND f.memory_id = m.id "
+    "JOIN memories s ON s.tenant_id = f.tenant_id AND s.id = f.source_id "
+    "JOIN LATERAL (SELECT min(x.version) AS version FROM (SELECT h.version, h.content_number FROM memory_history h "
+    "WHERE h.tenant_id = s.tenant_id AND h.id = s.id UNION ALL SELECT s.version, s.content_number) x "
+    "WHERE x.content_number = CASE WHEN s.id = m.id THEN m.content_number ELSE m.key_of END) k "
+    "ON k.version IS NOT NULL "
+    f"WHERE {_MEMORIES} AND {_exported('s')} ORDER BY m.number",
     "tensors": "SELECT t.memory_id AS memory, encode(t.blob_hash, 'hex') AS blob, b.bytes, t.source_id AS source, "
     "t.source_version, t.model, t.model_revision, t.tokenizer_hash, t.layers, t.heads, t.dtype, t.shape, "
     "t.position_scheme, coalesce(t.token_ids, '{}') AS token_ids FROM memories m "

@@ -129,6 +129,19 @@ SELECT %(tenant)s, x.hash, p.new, x.tokens FROM {_MAP}
 JOIN tensor_prefixes x ON x.tenant_id = %(tenant)s AND x.memory_id = p.old
 """
 
+# A fact stays one if what it was found in is copied in the same content; one that says so itself, in its own.
+_INSERT_FACTS = f"""
+INSERT INTO facts (tenant_id, memory_id, space_id, source_id, start_char, end_char, subject, attribute, value, negated,
+    confidence, extractor)
+SELECT %(tenant)s, p.new, %(target)s, source.new, f.start_char, f.end_char, f.subject, f.attribute, f.value, f.negated,
+    f.confidence, f.extractor
+FROM {_MAP} JOIN facts f ON f.tenant_id = %(tenant)s AND f.memory_id = p.old
+JOIN memories cur ON cur.tenant_id = %(tenant)s AND cur.id = p.old
+JOIN unnest(%(old)s::uuid[], %(contents)s::bigint[], %(new)s::uuid[]) AS source(old, content, new)
+    ON source.old = f.source_id
+    AND source.content = CASE WHEN f.source_id = f.memory_id THEN cur.content_number ELSE cur.key_of END
+"""
+
 
 async def insert_copies(
     session: WriteSession, source_id: SpaceId, target: Space, copies: Sequence[Copy], operation: Operation
@@ -164,7 +177,7 @@ async def insert_copies(
         renumbered = np.arange(target.next_chunk, target.next_chunk + len(chunks))
         await session.run(_INSERT_CHUNKS, {**common, "chunks": chunks.tolist(), "new_chunks": renumbered.tolist()})
         await _copy_postings(session, source_id, target, chunks)
-    for statement in (_INSERT_LINEAGE, _INSERT_TENSORS, _INSERT_PREFIXES):
+    for statement in (_INSERT_LINEAGE, _INSERT_FACTS, _INSERT_TENSORS, _INSERT_PREFIXES):
         await session.run(statement, common)
     await advance_space(session, target.id, memories=len(copies), chunks=len(chunks), terms=terms)
     return len(chunks)

@@ -1,4 +1,4 @@
-"""The bundle format, version 1: the rows of its JSONL members and its manifest. docs/bundle.md describes it."""
+"""The bundle format, version 2: the rows of its JSONL members and its manifest. docs/bundle.md describes it."""
 
 from typing import Annotated, Literal, NotRequired
 from uuid import UUID
@@ -9,7 +9,9 @@ from typing_extensions import TypedDict
 from memsvc.wire import Kind, Model, Policies, Precision, Reason, Role, Sensitivity, State, Visibility
 
 FORMAT = "memsvc-bundle"
-VERSION = 1
+VERSION = 2
+# Read still; they have no facts.jsonl.
+EARLIER = (1,)
 
 Whole = Annotated[int, Field(strict=True, ge=0, lt=2**31)]
 Counted = Annotated[int, Field(strict=True, ge=1, lt=2**31)]
@@ -19,6 +21,7 @@ Flag = Annotated[bool, Field(strict=True)]
 Moment = Annotated[AwareDatetime, Field(strict=True)]
 # What is stored already is taken as it is, if it can be stored at all.
 Label = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=1000, pattern=r"^[^\x00]+$")]
+Words = Annotated[str, StringConstraints(strict=True, max_length=1000)]
 Fingerprint = Annotated[str, StringConstraints(strict=True, pattern=r"^([0-9a-f]{32}|[0-9a-f]{64})$")]
 Hash = Annotated[str, StringConstraints(strict=True, pattern=r"^[0-9a-f]{64}$")]
 Fields = dict[str, JsonValue]
@@ -134,6 +137,25 @@ class EdgeRow(TypedDict):
 
 
 @_strict
+class FactRow(TypedDict):
+    """A line of facts.jsonl: what a memory says, found at characters [start, end) of what `source` said since the
+    version `content`. `share`: how far it lifts that in recall; of one that is its own source there is none."""
+
+    memory: UUID
+    source: UUID
+    content: Counted
+    start: Whole
+    end: Whole
+    subject: Words
+    attribute: Words
+    value: Annotated[str, Field(strict=True)]
+    negated: Flag
+    confidence: Share
+    extractor: Label
+    share: NotRequired[Share]
+
+
+@_strict
 class TensorRow(TypedDict):
     """A line of tensors.jsonl: the header of a memory that holds tensors, whose bytes are blobs/<blob>.safetensors."""
 
@@ -176,6 +198,7 @@ class BundleCounts(Model):
     chunks: int = Field(ge=0)
     operations: int = Field(ge=0)
     lineage: int = Field(ge=0)
+    facts: int = Field(0, ge=0)
     tensors: int = Field(ge=0)
     blobs: int = Field(ge=0)
     outside_edges: int = Field(ge=0, description="Edges of lineage whose source is not in the bundle.")
@@ -200,7 +223,7 @@ class Manifest(Model):
     """manifest.json: what the bundle is, and the size and SHA-256 of every other member, in their order."""
 
     format: Literal["memsvc-bundle"]
-    version: Literal[1]
+    version: Literal[1, 2]
     counts: BundleCounts
     encoder: BundleEncoder
     embeddings: bool

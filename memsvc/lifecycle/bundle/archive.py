@@ -18,11 +18,12 @@ import orjson
 from pydantic import ValidationError
 
 from memsvc.errors import FieldError, InvalidRequestError
-from memsvc.wire.bundle import FORMAT, VERSION, BundleMember, Manifest
+from memsvc.wire.bundle import EARLIER, FORMAT, VERSION, BundleMember, Manifest
 
 MANIFEST = "manifest.json"
 EMBEDDINGS = "embeddings.safetensors"
-ROW_MEMBERS = ("sessions", "operations", "memories", "history", "contents", "chunks", "lineage", "tensors")
+ROW_MEMBERS = ("sessions", "operations", "memories", "history", "contents", "chunks", "lineage", "facts", "tensors")
+SINCE_2 = "facts"
 PIECE_BYTES = 1 << 20
 MAX_MANIFEST_BYTES = 64 << 20
 _BLOB = re.compile(r"blobs/([0-9a-f]{64})\.safetensors")
@@ -141,6 +142,10 @@ class ArchiveReader:
                 found[bytes.fromhex(match[1])] = entry.file_size
         return found
 
+    def has(self, rows: str) -> bool:
+        """Whether a bundle of this version has that member of rows."""
+        return rows != SINCE_2 or self.manifest.version not in EARLIER
+
     def open(self, name: str) -> IO[bytes]:
         """A member to read from its start; its size and hash were checked."""
         try:
@@ -194,9 +199,11 @@ class ArchiveReader:
             raise refuse(MANIFEST, f"cannot be read: {error}") from None
         if not isinstance(stated, dict) or stated.get("format") != FORMAT:
             raise refuse(MANIFEST, f"does not say that this is a {FORMAT}")
-        if stated.get("version") != VERSION:
+        version = stated.get("version")
+        if type(version) is not int or version not in (*EARLIER, VERSION):
             remedy = "Import it with a release of memsvc that knows this version."
-            raise refuse(MANIFEST, f"has format version {stated.get('version')!r}, not {VERSION}", remedy=remedy)
+            known = ", ".join(map(str, (*EARLIER, VERSION)))
+            raise refuse(MANIFEST, f"has format version {version!r}, not one of {known}", remedy=remedy)
         try:
             return Manifest.model_validate_json(text)
         except ValidationError as error:
@@ -209,7 +216,10 @@ class ArchiveReader:
             odd = sorted(set(stated) ^ (set(self._entries) - {MANIFEST})) or stated
             raise refuse(MANIFEST, f"does not list the members that are there: {', '.join(odd[:5])}")
         for name in ROW_MEMBERS:
-            if f"{name}.jsonl" not in self._entries:
+            if not self.has(name):
+                if f"{name}.jsonl" in self._entries:
+                    raise refuse(f"{name}.jsonl", f"is no member of a bundle of version {self.manifest.version}")
+            elif f"{name}.jsonl" not in self._entries:
                 raise refuse(f"{name}.jsonl", "is missing")
         if self.manifest.embeddings != (EMBEDDINGS in self._entries):
             raise refuse(EMBEDDINGS, "is there or not, against what the manifest says")

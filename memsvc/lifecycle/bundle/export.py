@@ -14,7 +14,7 @@ from memsvc.store.access import When
 from memsvc.store.bundles import Export
 from memsvc.store.keys import Caller
 from memsvc.wire import Policies
-from memsvc.wire.bundle import BundleCounts, BundleEncoder, BundleSpace, Manifest
+from memsvc.wire.bundle import VERSION, BundleCounts, BundleEncoder, BundleSpace, Manifest
 
 # Gives the bytes of a blob of this hash and size.
 BlobSource = Callable[[bytes, int], AsyncIterator[bytes]]
@@ -62,7 +62,7 @@ async def export(
         archive.finish(
             Manifest(
                 format="memsvc-bundle",
-                version=1,
+                version=VERSION,
                 counts=BundleCounts(
                     **counts, blobs=len(blobs), outside_edges=await bundles.count_outside(session, order)
                 ),

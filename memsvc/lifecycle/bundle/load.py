@@ -16,6 +16,7 @@ from memsvc.lifecycle.bundle.archive import PIECE_BYTES, ArchiveReader, blob_nam
 from memsvc.lifecycle.bundle.numbering import difference, number, tensor
 from memsvc.lifecycle.bundle.rows import (
     EDGES,
+    FACTS,
     MAX_ROW_BYTES,
     OPERATIONS,
     TENSORS,
@@ -129,6 +130,7 @@ class _Load:
     _new: set[UUID] = field(default_factory=set)
     _there: set[UUID] = field(default_factory=set)
     _used: set[UUID] = field(default_factory=set)
+    _placed: dict[tuple[UUID, int], int] = field(default_factory=dict)
     _numbers: int = 0
     _chunks: int = 0
 
@@ -145,6 +147,7 @@ class _Load:
         if not self._new and (self._there or self.tally.conflicts):
             raise _NothingNewError
         await self._store_edges()
+        await self._store_facts(space)
         await self._store_operations(space)
         await self._store_tensors()
         if existed:
@@ -224,6 +227,8 @@ class _Load:
             chunks=chunks,
             terms=terms,
         )
+        wanted = self.related.facts.found_in
+        self._placed |= {place: number for place, number in batch.placed.items() if place in wanted}
         self._numbers += batch.numbers
         self._chunks += chunks
         for draft in fresh:
@@ -292,6 +297,25 @@ class _Load:
             with bundle_writes.refusing(edges.name):
                 await bundle_writes.insert_edges(self.session, kept[start : start + BATCH_LINES])
         self.tally.edges = len(kept)
+
+    async def _store_facts(self, space: Space) -> None:
+        """Of what was found in a memory that did not come, only the memory is stored."""
+        if not self.archive.has("facts"):
+            return
+        facts = Lines(self.archive, "facts", FACTS, max_bytes=MAX_ROW_BYTES)
+        there = {place for place in self.related.facts.found_in if place[0] in self._there}
+        placed = {**self._placed, **(await bundle_writes.find_contents(self.session, there) if there else {})}
+        kept = [
+            (line.text, placed[place])
+            for line in facts
+            if line.row["memory"] in self._new and (place := (line.row["source"], line.row["content"])) in placed
+        ]
+        for start in range(0, len(kept), BATCH_LINES):
+            part = kept[start : start + BATCH_LINES]
+            with bundle_writes.refusing(facts.name):
+                await bundle_writes.insert_facts(
+                    self.session, space.id, [text for text, _ in part], [number for _, number in part]
+                )
 
     async def _store_operations(self, space: Space) -> None:
         await self._find_homes(self._used)

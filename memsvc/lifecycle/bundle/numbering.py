@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from uuid import UUID
 
 from memsvc.ids import MemoryId, PrincipalId, SessionId, SpaceId
 from memsvc.lifecycle.bundle.rows import Content, Draft
@@ -17,13 +18,14 @@ from memsvc.wire.bundle import TensorRow
 @dataclass(slots=True)
 class Batch:
     """Rows of memories, ready to insert; `numbers` is how many numbers of the space they take, `packed` what is to be
-    packed, as it was where the bundle comes from."""
+    packed, as it was where the bundle comes from, `placed` the contents' numbers by memory and version."""
 
     current: list[ImportedVersion] = field(default_factory=list)
     past: list[ImportedVersion] = field(default_factory=list)
     contents: list[ImportedContent] = field(default_factory=list)
     chunked: list[ChunkedContent] = field(default_factory=list)
     packed: list[Key] = field(default_factory=list)
+    placed: dict[tuple[UUID, int], int] = field(default_factory=dict)
     numbers: int = 0
 
 
@@ -39,6 +41,7 @@ def number(
         start, memory = first + batch.numbers, MemoryId(draft.id)
         placed = {version: start + offset for offset, version in enumerate(draft.contents)}
         batch.numbers += max(1, len(placed))
+        batch.placed |= {(draft.id, version): number for version, number in placed.items()}
         for version, content in draft.contents.items():
             batch.contents.append(ImportedContent(memory, placed[version], content.text))
             batch.chunked.append(ChunkedContent(memory, placed[version], content.chunks, content.vectors))

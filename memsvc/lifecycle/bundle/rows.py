@@ -22,6 +22,7 @@ from memsvc.wire.bundle import (
     ChunkRow,
     ContentRow,
     EdgeRow,
+    FactRow,
     HistoryRow,
     MemoryRow,
     OperationRow,
@@ -40,6 +41,7 @@ HISTORY: TypeAdapter[HistoryRow] = TypeAdapter(HistoryRow)
 CONTENTS: TypeAdapter[ContentRow] = TypeAdapter(ContentRow)
 CHUNKS: TypeAdapter[ChunkRow] = TypeAdapter(ChunkRow)
 EDGES: TypeAdapter[EdgeRow] = TypeAdapter(EdgeRow)
+FACTS: TypeAdapter[FactRow] = TypeAdapter(FactRow)
 TENSORS: TypeAdapter[TensorRow] = TypeAdapter(TensorRow)
 
 BATCH_MEMORIES = 2000
@@ -47,6 +49,7 @@ BATCH_CHARACTERS = 8_000_000
 # How far a stored vector's length may be from 1: none of ours is, and a longer one would win every search.
 UNIT_WITHIN = 1e-3
 MAX_ROW_BYTES = 64 << 20  # a line of a member without contents; no request is larger
+MAX_MATTER_BYTES = 2500  # more than an index takes is about nothing that anybody asks for
 _NUL = b"\\u0000"
 
 
@@ -157,11 +160,21 @@ def _holds_nul(value: Any) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Related:
-    """What memories refer to: sessions in their order, operations, and which memories hold tensors."""
+    """What memories refer to: sessions in their order, operations, and which memories hold tensors or are facts."""
 
     sessions: Mapping[str, SessionRow]
     operations: frozenset[UUID]
     tensors: frozenset[UUID]
+    facts: "Facts"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """The facts by their lines; and of what they were found in, by memory and version, where the last ends, and the
+    line that says so."""
+
+    lines: Mapping[UUID, int]
+    found_in: Mapping[tuple[UUID, int], tuple[int, int]]
 
 
 def read_related(archive: ArchiveReader) -> Related:
@@ -181,7 +194,7 @@ def read_related(archive: ArchiveReader) -> Related:
             raise made.refuse(each, "is an import, which no bundle holds")
         operations.add(each.row["id"])
     _check_edges(archive, operations)
-    return Related(sessions, frozenset(operations), _check_tensors(archive))
+    return Related(sessions, frozenset(operations), _check_tensors(archive), _check_facts(archive))
 
 
 def _check_edges(archive: ArchiveReader, operations: set[UUID]) -> None:
@@ -201,6 +214,28 @@ def _check_edges(archive: ArchiveReader, operations: set[UUID]) -> None:
     except CycleError as error:
         number = min(numbers[node] for node in error.args[1])
         raise refuse(edges.name, "closes a cycle of lineage", line=number) from None
+
+
+def _check_facts(archive: ArchiveReader) -> Facts:
+    found: dict[UUID, int] = {}
+    found_in: dict[tuple[UUID, int], tuple[int, int]] = {}
+    if not archive.has("facts"):
+        return Facts(found, found_in)
+    facts = Lines(archive, "facts", FACTS, max_bytes=MAX_ROW_BYTES)
+    for line in facts:
+        row = line.row
+        if row["memory"] in found:
+            raise facts.refuse(line, "repeats a memory")
+        if row["end"] <= row["start"]:
+            raise facts.refuse(line, "ends before it starts")
+        if (row["memory"] == row["source"]) == ("share" in row):
+            raise facts.refuse(line, "has a share if, and only if, it was found in another memory")
+        if len((row["subject"] + row["attribute"]).encode()) > MAX_MATTER_BYTES:
+            raise facts.refuse(line, f"has a subject and an attribute of more than {MAX_MATTER_BYTES} bytes together")
+        found[row["memory"]] = line.number
+        place = row["source"], row["content"]
+        found_in[place] = max((row["end"], line.number), found_in.get(place, (0, 0)))
+    return Facts(found, found_in)
 
 
 def _check_tensors(archive: ArchiveReader) -> frozenset[UUID]:
@@ -234,6 +269,7 @@ class DraftReader:
         self._embeddings = _Embeddings(archive) if with_vectors and archive.manifest.embeddings else None
         self._related = related
         self.ids: set[UUID] = set()
+        self._found_in: set[tuple[UUID, int]] = set()
         self._places: set[tuple[str, int]] = set()
 
     def read(self) -> list[Draft]:
@@ -263,6 +299,7 @@ class DraftReader:
         if not drafts:
             for memory in sorted(self._related.tensors - self.ids):
                 raise refuse("tensors.jsonl", f"names memory {memory}, which memories.jsonl does not have")
+            self._check_facts()
             for rest in (self._history, self._contents, self._chunks):
                 left = rest.peek()
                 if left is not None:
@@ -279,7 +316,28 @@ class DraftReader:
         self._read_chunks(line.row, contents)
         draft = Draft(line, history, contents)
         self._check(draft)
+        self._check_found(draft)
         return draft
+
+    def _check_found(self, draft: Draft) -> None:
+        """What was found in these contents lies inside them."""
+        for version, content in draft.contents.items():
+            end, number = self._related.facts.found_in.get((draft.id, version), (0, 0))
+            if end > len(content.text):
+                raise refuse("facts.jsonl", f"ends behind what memory {draft.id} says", line=number)
+            if end:
+                self._found_in.add((draft.id, version))
+
+    def _check_facts(self) -> None:
+        """At the end: the memories and contents that the facts name have come."""
+        facts = self._related.facts
+        for memory, number in facts.lines.items():
+            if memory not in self.ids:
+                raise refuse("facts.jsonl", f"names memory {memory}, which memories.jsonl does not have", line=number)
+        for (memory, version), (_, number) in facts.found_in.items():
+            if (memory, version) not in self._found_in:
+                problem = f"names what memory {memory} said since version {version}, which contents.jsonl does not have"
+                raise refuse("facts.jsonl", problem, line=number)
 
     def _read_contents(self, memory: UUID) -> dict[int, Content]:
         found: dict[int, Content] = {}
