@@ -59,7 +59,8 @@ def import_bundle(
 def verify(file: FileArgument, as_json: JsonOption = False) -> None:
     """Check a bundle's sizes, hashes and every row, without a service."""
     from memsvc.lifecycle.bundle.archive import ArchiveReader
-    from memsvc.lifecycle.bundle.rows import DraftReader, read_related
+    from memsvc.lifecycle.bundle.related import read_related
+    from memsvc.lifecycle.bundle.rows import DraftReader
 
     with ArchiveReader(file) as archive:
         archive.verify()

@@ -165,7 +165,7 @@ async def fork(
         if await spaces.find_space(session, to) is not None:
             problem, remedy = f"there is a space {to!r}", "Fork into a name that is free."
             raise ConflictError(problem, fields=(FieldError("to", problem, remedy),), remedy=remedy)
-        await memories.lock_spaces(session, {source_id})
+        source = (await memories.lock_spaces(session, {source_id}))[source_id]
         position = await find_position(session, source_id, space, Point(snapshot=at))
         found = await branches.list_originals(
             session,
@@ -182,6 +182,8 @@ async def fork(
             ingest.queue, session, target, "fork", caller=caller, now=now, reason=reason, details=details
         )
         copied = await copy_memories(ingest, session, source_id, target, found, operation)
+        if at is None and source.tended:  # what was read there need not be read here
+            await spaces.set_tended(session, target.id, operation.number)
     return Forked(to, position, operation.id, len(found), copied.chunks)
 
 

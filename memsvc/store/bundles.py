@@ -135,7 +135,10 @@ ROWS: Mapping[str, str] = {
     "WHERE h.tenant_id = s.tenant_id AND h.id = s.id UNION ALL SELECT s.version, s.content_number) x "
     "WHERE x.content_number = CASE WHEN s.id = m.id THEN m.content_number ELSE m.key_of END) k "
     "ON k.version IS NOT NULL "
-    f"WHERE {_MEMORIES} AND {_exported('s')} ORDER BY m.number",
+    # One that is its own source may have been edited since it was read.
+    "LEFT JOIN contents v ON v.tenant_id = m.tenant_id AND v.memory_id = m.id AND v.number = m.content_number "
+    f"WHERE {_MEMORIES} AND {_exported('s')} AND (s.id <> m.id OR f.end_char <= char_length(v.content)) "
+    "ORDER BY m.number",
     "tensors": "SELECT t.memory_id AS memory, encode(t.blob_hash, 'hex') AS blob, b.bytes, t.source_id AS source, "
     "t.source_version, t.model, t.model_revision, t.tokenizer_hash, t.layers, t.heads, t.dtype, t.shape, "
     "t.position_scheme, coalesce(t.token_ids, '{}') AS token_ids FROM memories m "

@@ -70,6 +70,8 @@ def compare(old: Claim, new: Claim) -> Finding:
         return Finding("replaced", "said to be over") if _outweighs(new, old) and is_later(new, old) else UNRELATED
     if (old.subject, old.attribute) != (new.subject, new.attribute) or not new.attribute:
         return UNRELATED
+    if old.value != new.value and _FROM_TO.search(old.value) and _FROM_TO.search(new.value):
+        return UNRELATED  # two changes, in which the order of the values is what matters
     before, after = parts_of(old.attribute, old.value), parts_of(new.attribute, new.value)
     relation = relate(before, after, scoped=new.attribute in SCOPED)
     if relation == "same" and (old.negated or new.negated or before == after):
@@ -85,6 +87,9 @@ def compare(old: Claim, new: Claim) -> Finding:
     if before.get("words", frozenset()) <= new.wording.terms and before.get("words") and not new.wording.changes:
         return UNRELATED  # "My flat in Berlin is in Wedding" speaks of Berlin still
     return _another_value(old, new)
+
+
+_FROM_TO = re.compile(r"\bfrom\b.+\bto\b")
 
 
 def _another_value(old: Claim, new: Claim) -> Finding:

@@ -52,6 +52,9 @@ def test_the_pages_commands_in_their_order(service: ServiceProcess) -> None:
     assert recalled["results"][0]["memory"]["content"] == "Yes. And remember that I am allergic to peanuts."
     assert "I moved to Porto last week" in context["text"]
     assert "The balcony gets sun until noon." in run([sys.executable, "-c", blocks("python")[0]], service)
+    ran = run([sys.executable, "-c", f"from memsvc.sdk import MemoryClient\n{blocks('python')[2]}"], service)
+    assert "supersede None" in ran
+    assert ran.splitlines()[-1] == "Ana and others rehearse at Fern Hall now"
     shell = next(block for block in blocks("sh") if "memsvc recall" in block)
     shown = run(["bash", "-ec", shell.replace("memsvc doctor", "true")], service)
     assert "Rui" in shown

@@ -262,7 +262,7 @@ async def test_embeddings_are_safetensors_one_row_a_chunk(service: Service) -> N
     assert rows.dtype == np.float32
     assert np.allclose(np.linalg.norm(rows, axis=1), 1)
     manifest = json.loads(members(bundle)["manifest.json"])
-    assert (manifest["format"], manifest["version"], manifest["encoder"]["name"]) == ("memsvc-bundle", 1, "fake")
+    assert (manifest["format"], manifest["version"], manifest["encoder"]["name"]) == ("memsvc-bundle", 2, "fake")
     for member in manifest["members"]:
         assert hashlib.sha256(members(bundle)[member["name"]]).hexdigest() == member["sha256"]
 

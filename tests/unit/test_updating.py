@@ -48,6 +48,7 @@ def later(attribute: str, value: str, **given: object) -> Claim:
     ("attribute", "old", "new", "verdict"),
     [
         ("home", "basel", "bern", "replaced"),
+        ("change", "the closing time from 4 pm to 6 pm", "the closing time from 6 pm to 4 pm", "unrelated"),
         ("home", "basel", "basel", "same"),
         ("home", "basel", "basel gundeldingen", "refined"),
         ("home", "basel gundeldingen", "basel", "same"),

@@ -14,6 +14,7 @@ from memsvc.ingest.write import Ingest
 from memsvc.lifecycle import packing
 from memsvc.lifecycle.bundle.archive import PIECE_BYTES, ArchiveReader, blob_name
 from memsvc.lifecycle.bundle.numbering import difference, number, tensor
+from memsvc.lifecycle.bundle.related import read_related
 from memsvc.lifecycle.bundle.rows import (
     EDGES,
     FACTS,
@@ -24,10 +25,9 @@ from memsvc.lifecycle.bundle.rows import (
     DraftReader,
     Lines,
     Related,
-    read_related,
 )
 from memsvc.queue import enqueue
-from memsvc.store import bundle_writes, bundles, retention, spaces, tensors
+from memsvc.store import bundle_facts, bundle_writes, bundles, retention, spaces, tensors
 from memsvc.store.bundle_chunks import insert_many
 from memsvc.store.bundle_writes import NewSession
 from memsvc.store.database import WriteSession
@@ -304,7 +304,7 @@ class _Load:
             return
         facts = Lines(self.archive, "facts", FACTS, max_bytes=MAX_ROW_BYTES)
         there = {place for place in self.related.facts.found_in if place[0] in self._there}
-        placed = {**self._placed, **(await bundle_writes.find_contents(self.session, there) if there else {})}
+        placed = {**self._placed, **(await bundle_facts.find_contents(self.session, there) if there else {})}
         kept = [
             (line.text, placed[place])
             for line in facts
@@ -313,7 +313,7 @@ class _Load:
         for start in range(0, len(kept), BATCH_LINES):
             part = kept[start : start + BATCH_LINES]
             with bundle_writes.refusing(facts.name):
-                await bundle_writes.insert_facts(
+                await bundle_facts.insert_facts(
                     self.session, space.id, [text for text, _ in part], [number for _, number in part]
                 )
 
