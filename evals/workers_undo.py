@@ -26,10 +26,10 @@ Answers = tuple[tuple[tuple[UUID, float], ...], ...]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """An operation, and what recall had answered before it."""
+    """What one request did, in operations, and what recall had answered before it."""
 
     name: str
-    operation: UUID
+    operations: tuple[UUID, ...]
     before: Answers
 
 
@@ -69,8 +69,9 @@ class Undoing:
         while more:
             before = self.answers()
             run = self._target.run(work, self._space, limit=_RUN_LIMIT)
-            if run.operation_id is not None:
-                self.steps.append(Step(work, run.operation_id, before))
+            done = tuple(one for one in (run.operation_id, *run.further) if one is not None)
+            if done:
+                self.steps.append(Step(work, done, before))
             more = run.more
 
     def supersede(self, turns: Sequence[UUID]) -> None:
@@ -78,10 +79,10 @@ class Undoing:
         before = self.answers()
         changed = self._target.client.lifecycle.supersede(turns[0], by=turns[-1])
         if changed.operation_id is not None:
-            self.steps.append(Step("supersede", changed.operation_id, before))
+            self.steps.append(Step("supersede", (changed.operation_id,), before))
 
     def take_back(self) -> Figures:
-        """Undo from the newest to the oldest; after each, recall must answer as it did before the operation.
+        """Undo from the newest to the oldest; after each step, recall must answer as it did before that.
 
         `changed` is the share of answers that differed just before the undo: what it had to restore. An undo that the
         service refuses restores nothing.
@@ -93,7 +94,8 @@ class Undoing:
         for step in reversed(self.steps):
             changed.setdefault(step.name, []).append(1 - same(step.before, self.answers()))
             try:
-                self._target.client.lifecycle.undo(step.operation)
+                for operation in reversed(step.operations):
+                    self._target.client.lifecycle.undo(operation)
             except Conflict as error:
                 self._say(f"undo of {step.name} refused: {error}")
                 refused += 1
@@ -105,9 +107,10 @@ class Undoing:
         every = [share for found in shares.values() for share in found]
         return {
             "undo.exact": sum(every) / len(every) if every else None,
-            "undo.operations": len(every),
-            "undo.operations_exact": sum(share == 1 for share in every),
-            "undo.operations_refused": refused,
+            "undo.operations": sum(len(step.operations) for step in self.steps),
+            "undo.steps": len(every),
+            "undo.steps_exact": sum(share == 1 for share in every),
+            "undo.steps_refused": refused,
             "undo.questions": len(self._questions),
             "undo.exact.to_the_last_bit": sum(bits) / len(every) if every else None,
             **{f"undo.exact/{name}": sum(found) / len(found) for name, found in sorted(shares.items())},

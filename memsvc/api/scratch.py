@@ -6,6 +6,7 @@ from fastapi import APIRouter, Header, Path, Query, Response
 
 from memsvc.api.auth import Reader, Writer
 from memsvc.api.etags import IfMatch, expected_version, set_etag
+from memsvc.api.segments import SegmentRoute
 from memsvc.api.services import Services, ServicesDep
 from memsvc.errors import FieldError, InvalidRequestError
 from memsvc.ingest.prepare import check_text
@@ -28,7 +29,7 @@ from memsvc.wire.scratch import (
     ScratchWrite,
 )
 
-router = APIRouter(prefix="/v1")
+router = APIRouter(prefix="/v1", route_class=SegmentRoute)
 SessionName = Annotated[str, Path(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
 IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=255)]
 

@@ -1,5 +1,7 @@
 """`memsvc spaces`: what there is, whose it is, and what holds for it."""
 
+import json
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -45,10 +47,18 @@ def set_space(
     ] = None,
     demote_activations_after_days: Annotated[float | None, typer.Option(help="Archive unused activations.")] = None,
     core_tokens: Annotated[int | None, typer.Option(help="Most tokens of the core memory.")] = None,
+    policy: Annotated[
+        str | None,
+        typer.Option(
+            help="The policies as JSON, or a file that holds it, as GET /v1/spaces/{name} shows them; for what has no "
+            "option of its own. The options above go before it."
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Set a space's policies, all of them: what is not given is unset."""
-    policies: dict[str, Any] = {
+    given = _policy(policy) if policy is not None else {}
+    options: dict[str, Any] = {
         "ttl_days": ttl_days,
         "kinds": dict(_kind(pair) for pair in kind_ttl or ()),
         "erase_expired_after_days": erase_expired_after_days,
@@ -59,12 +69,24 @@ def set_space(
         space = client.set_space(
             name,
             restricted=restricted,
-            policies={name: value for name, value in policies.items() if value not in (None, {})},
+            policies={**given, **{name: value for name, value in options.items() if value not in (None, {})}},
         )
     if as_json:
         print_json(space)
         return
     typer.echo(f"{space.name} is {'open' if space.open else 'restricted'}.")
+
+
+def _policy(given: str) -> dict[str, Any]:
+    """A JSON object, written out or in a file."""
+    try:
+        text = given if given.lstrip().startswith("{") else Path(given).read_text(encoding="utf-8")
+        found = json.loads(text)
+    except (OSError, ValueError) as error:
+        raise typer.BadParameter(f"is neither JSON nor a file that holds it: {error}", param_hint="--policy") from None
+    if not isinstance(found, dict):
+        raise typer.BadParameter("has to be a JSON object", param_hint="--policy")
+    return found
 
 
 def _kind(pair: str) -> tuple[str, dict[str, str]]:

@@ -24,7 +24,7 @@ _LEAVE = one_of(
     parted (?:ways )?with, mov(?:ed|ing) (?:on|away|out) (?:from|of), switch(?:ed|ing) away from,
     took over from, takes over from, tak(?:ing|en) over from, succeed(?:s|ed), outgr[eo]w, phas(?:ed|ing) out,
     shut down, resign(?:ed|ing) from, different from, wean(?:ed|ing) off, mov(?:ed|ing) off, got off,
-    deprecat(?:ed|ing), scrapp?(?:ed|ing)
+    deprecat(?:ed|ing), scrapp?(?:ed|ing), clos(?:ed|ing), terminat(?:ed|ing)
     """
 )
 # ... and verbs that may have "from" what was "to" what is.
@@ -57,7 +57,8 @@ _GOT = "cancell?ed, closed, sold, replaced, stolen, dropped, scrapped, cut off, 
 _IS = """
     void, dead, history, gone, off, over, out, invalid, obsolete, outdated, retired, deprecated, overbooked,
     broken, no more, a thing of the past, off the table, expired, disconnected, deactivated, old news,
-    out of date, wrong, lost, no longer \\w+, revoked, terminated, disabled, fully booked, taken
+    out of date, wrong, lost, no longer \\w+, free again, available again, revoked, terminated, disabled,
+    fully booked, taken
 """
 _HAS = """
     retired, left, quit, moved (?:on|away|out), closed, expired, died, broke, shut down, fell through,
@@ -94,7 +95,8 @@ _MAY_END = words_of(
     instead, rather, longer, more, not, any ?more, from, left, leav\\w+, quit\\w*, drop\\w*, ditch\\w*,
     cancel\\w*, sold, selling, abandon\\w*, uninstall\\w*, retir\\w+, replac\\w+, swapp?\\w*, trad(?:ed|ing),
     finish\\w*, unsubscribed, off, up, rid, done, through, goodbye, good-bye, farewell, bye, broke, split,
-    parted, succeed\\w*, outgr[eo]w, out, down, deprecated, scrap\\w*, forget, ignore, disregard, scratch,
+    parted, succeed\\w*, outgr[eo]w, out, down, deprecated, scrap\\w*,
+    clos\\w+, terminat\\w+, again, forget, ignore, disregard, scratch,
     stopp\\w+, void, dead, history, gone, closed, over, invalid, obsolete, outdated, discontinued, overbooked,
     broken, past, expired, disconnected, deactivated, old, wrong, stolen, lost, revoked, terminated, disabled,
     booked, taken, moved, died, resigned, went, work, go, belongs?, fell, fallen, grew

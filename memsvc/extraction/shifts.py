@@ -18,7 +18,7 @@ from memsvc.extraction.model import Fact, Said
 from memsvc.extraction.patterns import words_of
 from memsvc.extraction.people import KIN, PLURALS, cast_of
 from memsvc.extraction.sentences import quoted, sentences
-from memsvc.extraction.signals import is_intended, is_passing, tells_change
+from memsvc.extraction.signals import is_intended, is_passing, tells_change, tells_now
 from memsvc.extraction.stating import in_full
 from memsvc.extraction.tokens import Token, tokenize
 from memsvc.extraction.typed import CASED, TYPES
@@ -39,9 +39,10 @@ Value = tuple[str, str]
 class Assertion:
     """Characters [start, end) of a turn that state something of its speaker, his things, or what they name.
 
-    `values` are (kind, value), folded; `about` those that it is told of ("Atlas", "my dog Biscuit"); `frame` the index
-    terms without them; `ended` the terms of each value that it says is over. `changes`: it tells of a change; `lasts`:
-    it tells of one thing as it is, so that another value in the same words leaves no room for it; `own`: of "I", "my".
+    `values` are (kind, value), folded, without what it says is over; `about` those that it is told of ("Atlas", "my dog
+    Biscuit"); `frame` the index terms without them; `ended` the terms of each value that it says is over. `changes`: it
+    tells of a change, `now`: that it is so by now; `lasts`: it tells of one thing as it is, so that another value in
+    the same words leaves no room for it; `corrects`: it takes something back that was said; `own`: it is of "I", "my".
     """
 
     start: int
@@ -53,7 +54,9 @@ class Assertion:
     about: frozenset[Value]
     ended: tuple[frozenset[str], ...]
     changes: bool
+    now: bool
     lasts: bool
+    corrects: bool
     own: bool
 
 
@@ -63,8 +66,7 @@ def assertions(said: Said) -> list[Assertion]:
         return []
     echoed = restated(said.content)
     found: list[Assertion] = []
-    corrects = False
-    ended: tuple[frozenset[str], ...] = ()
+    taken_back: Assertion | None = None
     for first, last in sentences(said.content):
         left, right = trimming.trim(said.content[first:last], [said.listener or ""])
         start, end = first + left, first + right
@@ -72,14 +74,27 @@ def assertions(said: Said) -> list[Assertion]:
             continue
         text = said.content[start:end]
         told = None if "?" in said.content[start:last] else _read(text, start)
-        if told is not None and corrects:
-            told = replace(told, changes=True, ended=(*ended, *told.ended))
-        corrects, ended = _CORRECTS.match(text) is not None, ()
-        if told is not None and corrects and not told.values - told.about:
-            ended = told.ended  # what is so instead is in the next sentence
+        if told is not None and taken_back is not None:
+            # "I got my bike wrong. It's a Brompton": what is so instead is in the next sentence.
+            found.pop()
+            told = _joined(said.content, taken_back, told)
+        taken_back = told if told is not None and _CORRECTS.match(text) and not told.values - told.about else None
         if told is not None:
             found.append(told)
     return found
+
+
+def _joined(content: str, first: Assertion, then: Assertion) -> Assertion:
+    return replace(
+        then,
+        start=first.start,
+        text=content[first.start : then.end],
+        terms=first.terms | then.terms,
+        frame=first.frame | then.frame,
+        ended=(*first.ended, *then.ended),
+        changes=True,
+        corrects=True,
+    )
 
 
 def fact_of(said: Said, told: Assertion) -> Fact:
@@ -118,11 +133,13 @@ def _end_alike(old: Assertion, new: Assertion) -> bool:
 
 def differs(old: Assertion, new: Assertion) -> bool:
     """Whether both give one value of one kind, another each; without a word of change, only if in the same words."""
-    if not _of_the_same(old, new):
+    if not _of_the_same(old, new) or old.terms == new.terms:
         return False
+    if new.corrects:
+        return True
     before, after = ([kind for kind, _ in one - other] for one, other in _both_ways(old.values, new.values))
     if not before and not after:
-        return new.changes and _differ_in_words(old.terms, new.terms)
+        return new.now and old.lasts and new.lasts and _differ_in_words(old.terms, new.terms)
     if new.changes:
         return sum(before.count(kind) == after.count(kind) == 1 for kind in {*before, *after}) == 1
     return (
@@ -155,10 +172,12 @@ def _read(text: str, start: int) -> Assertion | None:
     tokens = tokenize(trimming.with_subject(text), [])
     parsed = parse(tokens)
     ended = () if _FINISHED.search(text) else tuple(_over(text))
-    changes = bool(ended) or tells_change(text) or _SHIFTED.search(text) is not None
-    if not tokens or not _is_state(tokens, parsed, changes=changes, ended=bool(ended)):
+    corrects = _CORRECTS.match(text) is not None
+    changes = bool(ended) or corrects or tells_change(text) or _SHIFTED.search(text) is not None
+    if not tokens or not _is_state(tokens, parsed, changes=changes, ended=bool(ended), corrects=corrects):
         return None
-    values, terms = frozenset(_values(text)), frozenset(analyze(text))
+    values = frozenset(value for value in _values(text) if not any(_terms({value}) <= over for over in ended))
+    terms = frozenset(analyze(text))
     return Assertion(
         start=start,
         end=start + len(text),
@@ -169,7 +188,9 @@ def _read(text: str, start: int) -> Assertion | None:
         about=frozenset(_about(text, tokens, parsed)),
         ended=ended,
         changes=changes,
+        now=tells_now(text),
         lasts=_lasts(text, parsed),
+        corrects=corrects,
         own=_OWN.search(text) is not None,
     )
 
@@ -190,10 +211,12 @@ def _over(text: str) -> Iterator[frozenset[str]]:
             yield terms
 
 
-def _is_state(tokens: Sequence[Token], parsed: Parse | None, *, changes: bool, ended: bool) -> bool:
+def _is_state(tokens: Sequence[Token], parsed: Parse | None, *, changes: bool, ended: bool, corrects: bool) -> bool:
     """Whether it tells how something is, or that it changed, and not what was done or is thought."""
     if parsed is None:
         return tokens[0].low not in _OTHERS
+    if corrects:
+        return True
     if parsed.is_modal or parsed.person == "second" or tokens[parsed.subject].low in _OTHERS:
         return False
     if parsed.base in _FLEETING:
@@ -211,8 +234,9 @@ def _about(text: str, tokens: Sequence[Token], parsed: Parse | None) -> Iterator
     subject = tokens[parsed.subject : parsed.subject_end]
     if any(token.low in _MY for token in tokens[parsed.rest :]):
         return
-    yield from (("kin", token.low) for token in subject[:4] if token.low in KIN or token.low in PLURALS)
-    yield from _values(" ".join(token.text for token in subject))
+    named = list(_values(" ".join(token.text for token in subject)))
+    kin = (token.low for token in subject[:4] if token.low in KIN or token.low in PLURALS)
+    yield from named or (("kin", word) for word in kin)
 
 
 def _values(text: str) -> Iterator[Value]:
@@ -221,7 +245,7 @@ def _values(text: str) -> Iterator[Value]:
     for entity in find_entities(text):
         name = entity.removeprefix("the ").removesuffix("'s")
         begins = low.startswith(entity) and (entity.endswith("ing") or entity.split("'")[0] in STOP_WORDS)
-        if name not in _OTHERS and not begins:
+        if name not in _NO_NAMES and not begins:
             named += [match.span() for match in re.finditer(re.escape(name), low)] if len(low) == len(text) else []
             yield "name", name
     for match in _VALUE.finditer(text):
@@ -236,13 +260,15 @@ def _values(text: str) -> Iterator[Value]:
 
 
 _OTHERS = word_set("you your he she his her this that these those there it it's that's")
+_NO_NAMES = _OTHERS | word_set("scratch correction")
 _MY = word_set("my our me us i we")
 _OWN = re.compile(r"\b(?:my|me|i)\b", re.IGNORECASE)
 _SHIFTED = words_of(
     "corrected, starting with, from (?:this|next) \\w+, re(?:licensed|wrote|written|writing|planted|assigned)"
 )
 _CORRECTS = re.compile(
-    r"(?:correction|scratch|(?:please )?forget|ignore|i (?:mixed|got) .{2,60} (?:up|wrong)|i misspoke|i meant)\b",
+    r"(?:correction|scratch|(?:please )?forget|ignore|disregard|i misspoke|i (?:mixed|got) .{2,60} (?:up|wrong)"
+    r"|i mixed something up|(?:it|that)(?:['’]s|\s+is|\s+was)(?:n['’]t|\s+not)\b.{2,60}:)",
     re.IGNORECASE,
 )
 _OF_A_DAY = re.compile(r"\b(?:this|next|last|since|until|as of|from)\s+$", re.IGNORECASE)

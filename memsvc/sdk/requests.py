@@ -198,7 +198,7 @@ def delete(memory_id: UUID | str, mode: DeleteMode, at: Moment, version: int | N
 def put_space(name: str, fields: Mapping[str, object]) -> Call[SpaceOut]:
     """`PUT /v1/spaces/{name}`."""
     body = _json(validated(SpacePolicies, fields))
-    return Call("PUT", f"/v1/spaces/{quote(name, safe='')}", _reader(SpaceOut), body=body)
+    return Call("PUT", f"/v1/spaces/{name_segment(name)}", _reader(SpaceOut), body=body)
 
 
 def post(
@@ -298,6 +298,11 @@ def segment(value: UUID | str) -> str:
     return str(UUID(str(value)))
 
 
+def name_segment(name: str) -> str:
+    """A name as one path segment, whatever is in it; the dots too, since `..` would be another path."""
+    return quote(name, safe="").replace(".", "%2E")
+
+
 class EraseOptions(TypedDict, total=False):
     """Conditions of an erasure; all that are given must hold."""
 
@@ -315,7 +320,7 @@ def operation_path(operation_id: UUID | str) -> str:
 
 def core_path(label: str) -> str:
     """The path of a section of the core memory."""
-    return f"/v1/core/{quote(label, safe='')}"
+    return f"/v1/core/{name_segment(label)}"
 
 
 def hold(memory_id: UUID | str, wanted: BaseModel, version: int | None) -> Call[Memory]:

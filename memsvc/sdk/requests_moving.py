@@ -4,14 +4,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
-from urllib.parse import quote
 from uuid import UUID, uuid4
 
 import httpx
 from pydantic import ValidationError
 
 from memsvc.sdk.errors import unexpected_body
-from memsvc.sdk.requests import Call, fetch, post, read_nothing
+from memsvc.sdk.requests import Call, fetch, name_segment, post, read_nothing
 from memsvc.wire import TextKind
 from memsvc.wire.moving import (
     ForkRequest,
@@ -57,7 +56,7 @@ def snapshots(space: str) -> Call[SnapshotList]:
 
 def delete_snapshot(space: str, name: str) -> Call[None]:
     """`DELETE /v1/spaces/{name}/snapshots/{snapshot}`."""
-    return Call("DELETE", f"{space_path(space, 'snapshots')}/{quote(name, safe='')}", read_nothing, retried=False)
+    return Call("DELETE", f"{space_path(space, 'snapshots')}/{name_segment(name)}", read_nothing, retried=False)
 
 
 def rollback(
@@ -76,7 +75,7 @@ def fork(space: str, to: str, *, snapshot: str | None, reason: str | None) -> Ca
 
 def space_path(space: str, action: str) -> str:
     """Where something is done with a space; its name is one segment, whatever is in it."""
-    return f"/v1/spaces/{quote(space, safe='')}/{action}"
+    return f"/v1/spaces/{name_segment(space)}/{action}"
 
 
 def read_import(response: httpx.Response) -> ImportResponse:

@@ -3,10 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TypedDict
-from urllib.parse import quote
 from uuid import UUID
 
-from memsvc.sdk.requests import Call, fetch, post, read_nothing, segment
+from memsvc.sdk.requests import Call, fetch, name_segment, post, read_nothing, segment
 from memsvc.wire import Filters
 from memsvc.wire.sharing import (
     ChangePage,
@@ -51,7 +50,7 @@ def make_group(name: str) -> Call[GroupOut]:
 
 def member(group: str, principal: str, *, into: bool) -> Call[GroupOut]:
     """`PUT` or `DELETE /v1/groups/{name}/members/{principal}`."""
-    path = f"/v1/groups/{quote(group, safe='')}/members/{quote(principal, safe='')}"
+    path = f"/v1/groups/{name_segment(group)}/members/{name_segment(principal)}"
     return replace(fetch(path, GroupOut), method="PUT" if into else "DELETE")
 
 
@@ -73,7 +72,7 @@ def delete(kind: str, which: UUID | str) -> Call[None]:
 
 def delete_group(name: str) -> Call[None]:
     """`DELETE /v1/groups/{name}`."""
-    return Call("DELETE", f"/v1/groups/{quote(name, safe='')}", read_nothing)
+    return Call("DELETE", f"/v1/groups/{name_segment(name)}", read_nothing)
 
 
 def resume_path(kind: str, which: UUID | str) -> str:

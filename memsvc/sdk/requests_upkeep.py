@@ -3,12 +3,21 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TypedDict
-from urllib.parse import quote
 from uuid import UUID
 
 from pydantic import BaseModel
 
-from memsvc.sdk.requests import Call, fetch, memory_path, new_idempotency_key, post, read_nothing, segment, validated
+from memsvc.sdk.requests import (
+    Call,
+    fetch,
+    memory_path,
+    name_segment,
+    new_idempotency_key,
+    post,
+    read_nothing,
+    segment,
+    validated,
+)
 from memsvc.wire.compressing import CompressRequest, RestoreRequest, RestoreResponse
 from memsvc.wire.conflicts import ConflictOut, Settlement
 from memsvc.wire.forgetting import FeedbackRequest, FeedbackResponse, ForgetRequest
@@ -80,8 +89,8 @@ def settle(conflict_id: UUID | str, fields: Mapping[str, object]) -> Call[Confli
 
 
 def scratch_path(session: str) -> str:
-    """The path of a session's scratch; the dots too, since `..` would be another path."""
-    return f"/v1/scratch/{quote(session, safe='').replace('.', '%2E')}"
+    """The path of a session's scratch."""
+    return f"/v1/scratch/{name_segment(session)}"
 
 
 def edit_scratch(

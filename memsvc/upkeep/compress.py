@@ -20,9 +20,8 @@ from memsvc.store.database import ReadSession
 from memsvc.store.keys import Caller
 from memsvc.store.packs import Level, NewPack, Wanted
 from memsvc.store.retention import Due
-from memsvc.upkeep.forget import forgotten_candidates, rules_of
+from memsvc.upkeep.forget import forgotten_candidates, pack_after_of, rules_of
 from memsvc.upkeep.model import Change, Order, Run, Upkeep
-from memsvc.wire import Policies
 
 # Memories that a periodic run packs in one transaction, which holds the space's lock.
 PACKED_AT_ONCE = 2000
@@ -136,21 +135,22 @@ async def restore(upkeep: Upkeep, order: RestoreOrder) -> Restored:
 
 async def _choose(session: ReadSession, space_id: SpaceId, order: Order, choice: Choice) -> list[MemoryId]:
     """One more than the limit, where there are so many."""
-    days, limit = choice.archived_days, order.limit + 1
+    limit = order.limit + 1
+    after = None if choice.archived_days is None else timedelta(days=choice.archived_days)
     faded: list[MemoryId] = []
-    if days is None:
+    if after is None:
         policies = await forgetting.read_policies(session, space_id)
-        days = _pack_after_days(policies)
+        after = pack_after_of(policies)
         if _says_so(policies):
             faded = await forgotten_candidates(
                 session, space_id, policies, caller=order.caller, now=order.now, limit=limit
             )
         else:
-            days = 0.0
+            after = timedelta(0)
     wanted = Wanted(
         space_id,
-        archived=days is not None,
-        untouched_since=order.now - timedelta(days=days) if days else None,
+        archived=after is not None,
+        untouched_since=order.now - after if after else None,
         superseded=choice.superseded,
         limit=limit,
     )
@@ -159,12 +159,7 @@ async def _choose(session: ReadSession, space_id: SpaceId, order: Order, choice:
 
 
 def _says_so(policies: Mapping[str, Any]) -> bool:
-    return bool(rules_of(policies).forget_below) or _pack_after_days(policies) is not None
-
-
-def _pack_after_days(policies: Mapping[str, Any]) -> float | None:
-    forget = Policies.model_validate(policies).forget
-    return None if forget is None else forget.pack_after_days
+    return bool(rules_of(policies).forget_below) or pack_after_of(policies) is not None
 
 
 async def _apply(upkeep: Upkeep, order: Order, planned: Run, made: Sequence[NewPack]) -> Run:

@@ -13,7 +13,7 @@ from memsvc.store.forgetting import Look
 from memsvc.store.keys import Caller
 from memsvc.store.memories import Record
 from memsvc.store.scope import CURRENT_STATES
-from memsvc.upkeep.forget import rules_of
+from memsvc.upkeep.forget import pack_after_of, rules_of
 from memsvc.upkeep.model import Upkeep
 from memsvc.upkeep.retention import elapsed_days, falls_to, retention, stability
 from memsvc.upkeep.selection import Rules
@@ -43,12 +43,16 @@ class Threshold:
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What the policy will do and when, if nothing changes; `kept_by` names the rule that prevents it."""
+    """What the policy will do and when, if nothing changes; `kept_by` names the rule that prevents it.
+
+    `pack_at`: when the content would be packed away, now or after it was archived; None: the policy does not.
+    """
 
     action: Action
     at: datetime | None
     kept_by: str | None
     reason: str
+    pack_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,8 @@ async def find_retention(upkeep: Upkeep, caller: Caller, memory_id: MemoryId, *,
     """The curve of one memory that the caller may read; `NotFoundError` when there is none."""
     async with upkeep.ingest.database.read(caller.tenant_id) as session:
         record = await memories.get_record(session, memory_id, caller=caller, when=When(now))
-        rules = rules_of(await forgetting.read_policies(session, record.space_id))
+        policies = await forgetting.read_policies(session, record.space_id)
+        rules, pack_after = rules_of(policies), pack_after_of(policies)
         moved = await curve.list_reinforcements(session, memory_id)
         look = Look(record.space_id, caller, now, rules.protection, rules.archive_below)
         kept_by = await forgetting.kept_by(session, look, memory_id)
@@ -94,7 +99,7 @@ async def find_retention(upkeep: Upkeep, caller: Caller, memory_id: MemoryId, *,
         forecast=tuple(_at(since, lasts, now + timedelta(days=days)) for days in AHEAD_DAYS),
         archive=archive,
         forget=forget,
-        outlook=_outlook(record, rules, archive, forget, kept_by, now),
+        outlook=_Judge(record, rules, pack_after, archive, forget, kept_by, now).outlook(),
     )
 
 
@@ -137,20 +142,47 @@ def _at(since: datetime, lasts: float, moment: datetime) -> Point:
     return Point(moment, retention(elapsed_days(since, moment), lasts))
 
 
-def _outlook(
-    record: Record, rules: Rules, archive: Threshold, forget: Threshold, kept_by: str | None, now: datetime
-) -> Outlook:
-    if record.kind not in rules.archive_below:
-        reason = "the space's policies let nothing of this kind go because of its age"
-        if any(record.kind in budget.kinds for budget in rules.budgets):
-            reason += "; it may go when their budget is exceeded"
-        return Outlook("nothing", None, kept_by, reason)
-    if kept_by is not None:
-        return Outlook("nothing", None, kept_by, "a keep-rule protects it")
-    if record.payload_type != "plaintext":
-        return Outlook("nothing", None, None, "tensors have a policy of their own")
-    if record.state == "archived":
-        return Outlook("pack", max(now, forget.at), None, "it is archived, and its content is packed away next")
-    if record.state not in CURRENT_STATES:
-        return Outlook("nothing", None, None, f"it is {record.state}")
-    return Outlook("archive", max(now, archive.at), None, "it leaves recall unless it is used before")
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    """A memory, and what its space's policy says of such ones."""
+
+    record: Record
+    rules: Rules
+    pack_after: timedelta | None
+    archive: Threshold
+    forget: Threshold
+    kept_by: str | None
+    now: datetime
+
+    def outlook(self) -> Outlook:
+        """What will be done with it."""
+        record, kept_by = self.record, self.kept_by
+        if record.packed:
+            return Outlook("nothing", None, kept_by, "its content is packed away already")
+        if record.state == "archived" and (pack_at := self._pack_at(record.updated_at)) is not None:
+            return Outlook("pack", pack_at, None, "it is archived, and its content is packed away next", pack_at)
+        if record.kind not in self.rules.archive_below:
+            reason = "the space's policies let nothing of this kind go because of its age"
+            if any(record.kind in budget.kinds for budget in self.rules.budgets):
+                reason += "; it may go when their budget is exceeded"
+            return Outlook("nothing", None, kept_by, reason)
+        if kept_by is not None:
+            return Outlook("nothing", None, kept_by, "a keep-rule protects it")
+        if record.payload_type != "plaintext":
+            return Outlook("nothing", None, None, "tensors have a policy of their own")
+        if record.state not in CURRENT_STATES:
+            return Outlook("nothing", None, None, f"it is {record.state}")
+        at = max(self.now, self.archive.at)
+        return Outlook("archive", at, None, "it leaves recall unless it is used before", self._pack_at(at))
+
+    def _pack_at(self, archived_at: datetime) -> datetime | None:
+        """When it is packed if it is archived then: faded under `forget_below`, or out of use for `pack_after_days`."""
+        record = self.record
+        moments = []
+        if record.kind in self.rules.forget_below and self.kept_by is None:
+            moments.append(max(archived_at, self.forget.at))
+        if self.pack_after is not None and not record.legal_hold:
+            moments.append(max(archived_at, record.last_accessed_at or archived_at) + self.pack_after)
+        if not moments or record.payload_type != "plaintext":
+            return None
+        return max(self.now, min(moments))

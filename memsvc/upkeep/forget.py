@@ -7,7 +7,7 @@ Nothing is removed here; `forgotten_candidates` names what may be packed away.
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
@@ -97,6 +97,12 @@ async def forgotten_candidates(
 def rules_of(policies: Mapping[str, Any]) -> Rules:
     """What a space's policies, as they are stored, say of forgetting."""
     return read_rules(Policies.model_validate(policies).forget)
+
+
+def pack_after_of(policies: Mapping[str, Any]) -> timedelta | None:
+    """For how long something is archived and unused before it is packed away; None: that is no reason to."""
+    forget = Policies.model_validate(policies).forget
+    return None if forget is None or forget.pack_after_days is None else timedelta(days=forget.pack_after_days)
 
 
 async def _plan(upkeep: Upkeep, order: Order, share: float | None) -> _Plan:

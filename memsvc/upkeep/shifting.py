@@ -67,12 +67,15 @@ async def find_shifts(upkeep: Upkeep, order: Order, space_id: SpaceId, fresh: Se
     """
     turns = {read.id: read for read in fresh if read.kind == "turn" and read.role != "assistant"}
     told = await asyncio.to_thread(_tell, turns.values())
-    if not told:
+    asking = [
+        turn for turn, found in told.items() if any(one.assertion.values or one.assertion.changes for one in found)
+    ]
+    if not asking:
         return plan
     batcher = upkeep.ingest.batcher
     dimension = batcher.encoder.spec.dimension
     async with upkeep.ingest.database.read(order.caller.tenant_id) as session:
-        near = await learning.read_near(session, space_id, list(told), dimension=dimension, limit=NEAREST)
+        near = await learning.read_near(session, space_id, asking, dimension=dimension, limit=NEAREST)
     pairs = await asyncio.to_thread(find_pairs, told, near)
     texts = list({one.assertion.text: None for pair in pairs for one in (pair.old, pair.new)})
     vectors = dict(zip(texts, await batcher.encode_documents(texts), strict=True)) if texts else {}
@@ -83,14 +86,10 @@ async def find_shifts(upkeep: Upkeep, order: Order, space_id: SpaceId, fresh: Se
 
 
 def _tell(reads: Iterable[Read]) -> dict[MemoryId, list[Told]]:
-    """What each of these asserts with a value or of a change; those that assert nothing of the kind are left out."""
-    found = {}
-    for read in reads:
-        said = as_said(read, {})
-        told = [Told(read, said, one) for one in assertions(said) if one.values or one.ended]
-        if told:
-            found[read.id] = told
-    return found
+    """What each of these asserts; those that assert nothing are left out."""
+    said = {read: as_said(read, {}) for read in reads}
+    told = {read.id: [Told(read, words, one) for one in assertions(words)] for read, words in said.items()}
+    return {turn: found for turn, found in told.items() if found}
 
 
 def find_pairs(told: Mapping[MemoryId, Sequence[Told]], near: Sequence[tuple[MemoryId, Read]]) -> list[Pair]:

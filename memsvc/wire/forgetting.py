@@ -65,6 +65,7 @@ class RetentionPolicy(Model):
     at: datetime | None
     kept_by: KeepRule | None = Field(description="The keep-rule that protects the memory.")
     reason: str
+    pack_at: datetime | None = Field(None, description="When its content would be packed away; null: it would not.")
 
 
 class RetentionOut(Model):

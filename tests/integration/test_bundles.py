@@ -382,7 +382,7 @@ HOSTILE: dict[str, tuple[Callable[[bytes], bytes], str]] = {
         lambda bundle: repack(
             {
                 **members(bundle),
-                "manifest.json": json.dumps({**json.loads(members(bundle)["manifest.json"]), "version": 2}).encode(),
+                "manifest.json": json.dumps({**json.loads(members(bundle)["manifest.json"]), "version": 3}).encode(),
             },
             truthful=False,
         ),

@@ -107,11 +107,11 @@ async def test_a_fact_without_its_turn_is_a_memory_like_others(
     private = {"space": "home", "session": "monday", "messages": [{**turn, "visibility": "private"}]}
     await ana.post("/v1/memories", private, status=201)
     await ana.post("/v1/consolidate", {"space": "home"})
-    [fact] = [one for one in (await ana.get("/v1/memories?space=home"))["items"] if one["origin"] == "extracted"]
+    [fact] = [one for one in (await ana.get("/v1/memories", space="home"))["items"] if one["origin"] == "extracted"]
     answer = await ana.call("PATCH", f"/v1/memories/{fact['id']}", json={"visibility": "space"})
     assert answer.status_code == 200, answer.text
     await ben.post("/v1/spaces/home/fork", {"to": "trial"}, status=201)
-    [copy] = (await ben.get("/v1/memories?space=trial"))["items"]
+    [copy] = (await ben.get("/v1/memories", space="trial"))["items"]
     assert copy["content"] == fact["content"]
     assert rows(service, "trial") == []
     keys = owner.execute(text("SELECT key_of, key_share FROM memories WHERE id = :id"), {"id": copy["id"]})

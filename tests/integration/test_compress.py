@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from uuid import UUID
 
 import pytest
@@ -328,6 +329,49 @@ async def test_a_policy_packs_by_itself(service: Service, other: Service, clock:
     await tidy(service, "compress_space", now=clock.now)
     assert (await get(service, recent))["packed"] is True
     assert (await get(other, theirs))["packed"] is False
+
+
+async def test_the_forecast_says_when_a_policy_packs(service: Service, clock: Clock) -> None:
+    async def outlook(memory: str) -> dict:
+        return (await call(service, "GET", f"/v1/memories/{memory}/retention"))["policy"]
+
+    async def policy(**forget: object) -> None:
+        await call(service, "PUT", "/v1/spaces/default", {"policies": {"forget": forget}})
+
+    def days(found: dict, name: str = "pack_at") -> float:
+        return (datetime.fromisoformat(found[name]) - start).total_seconds() / 86_400
+
+    start = clock.now
+    note, kept, held = await say(service, "A remark on paint.", "A remark on glue.", "A remark on tape.")
+    await policy(pack_after_days=30)
+    assert (await outlook(note))["pack_at"] is None
+    await policy(after={}, pack_after_days=30)
+    found = await outlook(note)
+    assert (found["action"], round(days(found, "at")), round(days(found))) == ("archive", 108, 138)
+    await call(service, "PATCH", f"/v1/memories/{kept}", {"metadata": {"pinned": True}})
+    await call(service, "PUT", f"/v1/memories/{held}/hold", {"on": True, "reason": "a lawsuit"})
+    await archive(service, note, kept)
+    for memory in (note, kept):
+        found = await outlook(memory)
+        assert (found["action"], days(found, "at"), days(found)) == ("pack", 30, 30)
+    found = await outlook(held)
+    assert (found["action"], found["kept_by"], found["pack_at"]) == ("nothing", "legal_hold", None)
+    clock.advance(days=29.9)
+    assert packed(await compress(service, dry_run=True)) == []
+    clock.advance(days=0.1)
+    assert packed(await compress(service)) == [note, kept]
+    found = await outlook(note)
+    assert (found["action"], found["pack_at"]) == ("nothing", None)
+    assert found["reason"] == "its content is packed away already"
+
+
+async def test_the_forecast_says_which_comes_first(service: Service) -> None:
+    (note,) = await say(service, "A remark on paint.")
+    await archive(service, note)
+    forget = {"after": {}, "pack_after_days": 3650}
+    await call(service, "PUT", "/v1/spaces/default", {"policies": {"forget": forget}})
+    found = await call(service, "GET", f"/v1/memories/{note}/retention")
+    assert found["policy"]["pack_at"] == found["policy"]["at"] == found["forget"]["at"]
 
 
 async def test_what_came_back_meanwhile_stays(

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import Connection, text
 
 from memsvc.deployment import Deployment
+from memsvc.sdk import AsyncMemoryClient
 from tests.integration.conftest import Clock, Service
 from tests.integration.packed import holding
 from tests.integration.people import person, restrict
@@ -272,3 +273,30 @@ async def test_what_was_noted_is_in_no_table_afterwards(service: Service, owner:
     assert holding(owner, service, "zyzzyva9") == ["scratch_revisions"]
     await erase(service, space="default", session="monday")
     assert holding(owner, service, "zyzzyva9") == []
+
+
+@pytest.mark.parametrize("session", ["a/b", "a/revisions", "a/b/write", "..", "a/../b", "100%2F", "/"])
+async def test_a_session_may_have_any_name(service: Service, session: str) -> None:
+    """Percent-encoded it is one segment, over the SDK too; and it is no other session."""
+    key = service.client.headers["authorization"].split()[1]
+    sdk = AsyncMemoryClient("http://service", key, transport=service.client._transport, retries=0)
+    await sdk.scratch.write("a", "Another one.")
+    await sdk.scratch.write(session, "It has a slash.")
+    assert (await sdk.scratch.get(session)).session == session
+    assert [one.operation for one in (await sdk.scratch.revisions(session)).items] == ["write"]
+    path = "/v1/scratch/" + "".join(f"%{byte:02x}" for byte in session.encode())
+    assert (await call(service, "GET", path))["session"] == session
+    assert [entry["content"] for entry in (await call(service, "GET", path))["entries"]] == ["It has a slash."]
+    assert (await write(service, "More.", path=path))["revision"] == 2
+    assert len((await call(service, "GET", f"{path}/revisions"))["items"]) == 2
+    await call(service, "DELETE", path, status=204)
+    assert [entry.content for entry in (await sdk.scratch.get("a")).entries] == ["Another one."]
+
+
+async def test_a_space_and_a_section_may_be_named_by_dots(service: Service) -> None:
+    key = service.client.headers["authorization"].split()[1]
+    sdk = AsyncMemoryClient("http://service", key, transport=service.client._transport, retries=0)
+    assert (await sdk.set_space("..")).name == ".."
+    assert (await sdk.jobs.progress("..")).space == ".."
+    await sdk.core.append("..", "Ana likes tea.", space="..")
+    assert [section.content for section in (await sdk.core.get(space="..")).sections] == ["Ana likes tea."]

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -203,3 +204,45 @@ def test_stored_text_cannot_steer_the_terminal(serve: Serve) -> None:
     shown += run(["scratch", "show", "booking"]).stdout
     assert not set(shown) & {"\x1b", "\x07", "\x9b"}
     assert "[bold]x[/bold]" in shown
+
+
+FORGET = {"after": {"archive_below": 0.2, "forget_below": 0.05}, "pack_after_days": 365}
+SPACE = {
+    "name": "home", "memories": 0, "chunks": 0, "pending": 0, "encoder": None, "owner": "ada", "open": True,
+    "policies": {}, "created_at": "2026-03-01T12:00:00Z",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("from_file", [False, True])
+def test_any_policy_of_a_space_is_set_from_json(serve: Serve, tmp_path: Path, from_file: bool) -> None:
+    given = json.dumps({"forget": FORGET, "ttl_days": 10, "consolidate": "off"})
+    if from_file:
+        (tmp_path / "policies.json").write_text(given)
+        given = str(tmp_path / "policies.json")
+    recorded = serve(SPACE)
+    result = run(["spaces", "set", "home", "--policy", given, "--ttl-days", "20"])
+    assert result.exit_code == 0, result.output
+    sent = recorded.body["policies"]
+    assert (sent["ttl_days"], sent["consolidate"]) == (20, "off")
+    assert (sent["forget"]["after"], sent["forget"]["pack_after_days"]) == (FORGET["after"], 365)
+
+
+@pytest.mark.parametrize("given", ["nowhere.json", "{forget", "{}]", "[]"])
+def test_a_policy_that_cannot_be_read_is_refused_before_anything_is_sent(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "[]").write_text("[]")
+    recorded = serve(SPACE)
+    result = run(["spaces", "set", "home", "--policy", given])
+    assert result.exit_code == 2
+    assert "--policy" in result.output
+    assert recorded.requests == []
+
+
+def test_an_unknown_policy_is_refused(serve: Serve) -> None:
+    recorded = serve(SPACE)
+    result = run(["spaces", "set", "home", "--policy", '{"forgets": {}}'])
+    assert result.exit_code != 0
+    assert "forgets" in result.output
+    assert recorded.requests == []

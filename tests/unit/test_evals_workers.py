@@ -168,11 +168,11 @@ def test_an_undo_is_measured_against_what_was_before(data: Path) -> None:
     undoing.work("forget")
     assert [step.name for step in undoing.steps] == ["consolidate", "consolidate"]
     found = undoing.take_back()
-    assert fake.undone == [str(step.operation) for step in reversed(undoing.steps)]
-    assert found["undo.operations"] == 2
+    assert fake.undone == [str(step.operations[0]) for step in reversed(undoing.steps)]
+    assert found["undo.steps"] == 2
     assert cast("float", found["undo.exact"]) < 1
-    assert found["undo.operations_exact"] == 0
-    assert found["undo.operations_refused"] == 0
+    assert found["undo.steps_exact"] == 0
+    assert found["undo.steps_refused"] == 0
 
 
 def test_an_undo_that_is_refused_restores_nothing(data: Path) -> None:
@@ -185,7 +185,7 @@ def test_an_undo_that_is_refused_restores_nothing(data: Path) -> None:
     undoing.work("consolidate")
     fake.refuses_undo = True
     found = undoing.take_back()
-    assert (found["undo.exact"], found["undo.operations_refused"], found["undo.operations"]) == (0, 1, 1)
+    assert (found["undo.exact"], found["undo.steps_refused"], found["undo.steps"]) == (0, 1, 1)
     assert "changed since" in said[0]
 
 

@@ -96,8 +96,11 @@ def test_it_leaves_room_for_both(old: str, new: str) -> None:
 
 
 def test_a_correction_speaks_of_what_comes_next() -> None:
-    _, told = assertions(said("Correction: I got my ring size wrong earlier. My ring is a 56."))
-    assert told.changes
+    content = "Correction: I got my ring size wrong earlier. My ring is a 56."
+    [told] = assertions(said(content))
+    assert (told.start, told.end) == (0, len(content) - 1)
+    assert told.corrects
+    assert differs(one("I wear rings of size 54."), told)
 
 
 def test_as_a_fact_it_needs_no_context() -> None:

@@ -22,6 +22,8 @@ from sdk_samples import (
 )
 
 from memsvc.sdk import AsyncMemoryClient, Conflict, InvalidRequest, MemoryClient, PreconditionFailed, Unavailable
+from memsvc.sdk.requests import core_path
+from memsvc.sdk.requests_moving import space_path
 from memsvc.wire.scratch import ScratchDraft
 
 RESTORED = {"dry_run": False, "operation_id": OPERATION_ID, "restored": [MEMORY_ID], "more": False}
@@ -286,6 +288,8 @@ def test_whatever_a_session_is_called_it_is_one_segment(session: str, segment: s
     recorded = pages(SCRATCH)
     client_of(recorded).scratch.write(session, "a")
     assert recorded.requests[0].url.raw_path.decode() == f"/v1/scratch/{segment}/write?space=default"
+    assert core_path(session) == f"/v1/core/{segment}"
+    assert space_path(session, "fork") == f"/v1/spaces/{segment}/fork"
 
 
 def test_listings_follow_their_cursor() -> None:
