@@ -53,7 +53,7 @@ async def undo(
         reversal = await packing.find_reversal(session, found.details, now=now)
         await _check_permitted(session, caller, [*(change.memory_id for change in affected), *reversal.ids], now)
         made = [change.memory_id for change in affected if change.before is None]
-        dependents = await history.dependents(session, made)
+        dependents = await history.dependents(session, made, made_by=operation_id)
         _check_nothing_stands_on_it(found, affected, reversal, dependents)
         undoing = await record(
             ingest.queue,

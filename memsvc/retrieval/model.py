@@ -139,7 +139,10 @@ class ScoreSheet:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What the second stage knows of a memory: `passage` is its best chunk, `vectors` float32[c, d] its chunks'."""
+    """What the second stage knows of a memory: `passage` is its best chunk, `vectors` float32[c, d] its chunks'.
+
+    `later` are the memories that say otherwise since.
+    """
 
     memory: int
     content: str
@@ -148,3 +151,4 @@ class Evidence:
     name: str | None
     occurred_at: datetime | None
     vectors: Floats | None = field(repr=False)
+    later: tuple[int, ...] = ()

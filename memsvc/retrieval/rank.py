@@ -20,6 +20,8 @@ faiss.omp_set_num_threads(1)
 
 # A memory two deviations above the mean cosine is on the query's topic.
 _ON_TOPIC = 2.0
+# What says otherwise comes first when its score is no more than this behind.
+_NEAR = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,30 @@ def second_stage(
         ("latest", weights.latest, cues.latest(query, evidence)),
     ):
         sheet = sheet.with_column(stage, raw, np.float32(weight) * raw)
-    return sheet
+    behind = outdated(sheet.memory, sheet.total, evidence)
+    return sheet.with_column("outdated", behind, -behind)
+
+
+def outdated(memory: Numbers, total: Floats, evidence: Sequence[Evidence]) -> Floats:
+    """How much each memory has to lose, float32[n], to come behind what says otherwise since, where that is near.
+
+    Old and new statements of one thing answer alike, and the old one often in more words of the question. Where the new
+    one is far behind, the question is not about what changed.
+    """
+    row_of = {number: row for row, number in enumerate(memory.tolist())}
+    level = total.copy()
+    # From the best down, until nothing moves: what is behind its successor may itself be the successor of another.
+    pairs = [(row, row_of[later]) for row, item in enumerate(evidence) for later in item.later if later in row_of]
+    for _ in pairs:
+        moved = False
+        for row, later in pairs:
+            if level[later] <= level[row] and total[later] >= total[row] - _NEAR:
+                level[row] = np.nextafter(level[later], np.float32(-np.inf))
+                moved = True
+        if not moved:
+            break
+    behind: Floats = np.maximum(total - level, np.float32(0))
+    return behind
 
 
 def exact_cosines(query: Floats, evidence: Sequence[Evidence], otherwise: Floats) -> Floats:

@@ -396,6 +396,7 @@ def _evidence(number: int, candidate: Candidate) -> Evidence:
         name=candidate.name,
         occurred_at=candidate.occurred_at,
         vectors=None if candidate.vector is None else candidate.vector.reshape(1, -1),
+        later=tuple(later + (number >> NUMBER_BITS << NUMBER_BITS) for later in candidate.later),
     )
 
 

@@ -34,6 +34,8 @@ CONTENT_TABLES = (
     "packs",
     "chunks",
     "postings",
+    "facts",
+    "feedback",
     "sessions",
     "operations",
     "receipts",

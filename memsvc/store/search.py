@@ -78,7 +78,8 @@ class ScoredChunks:
 class Candidate:
     """What ranking reads of a memory, with one chunk: characters [start, end) and their vector (None: none yet).
 
-    `number` is that of its content.
+    `number` is that of its content; `later` are the numbers of the memories that say otherwise since, where nothing
+    else that it told holds still.
     """
 
     id: MemoryId
@@ -90,6 +91,7 @@ class Candidate:
     chunk: int
     start: int
     end: int
+    later: tuple[int, ...]
     vector: Vectors | None = field(repr=False)
 
 
@@ -330,9 +332,26 @@ async def score_nearest(
 
 # Both statements go from what was chosen to its rows, by primary key. OFFSET 0 (in `as_known` too) keeps the planner
 # from turning that round: with the statistics of an empty table it would read the whole space first.
+# The sources of what took the place of all that a memory told, by their content numbers; none while it tells something
+# that holds still.
+_LATER = """
+ARRAY(
+    SELECT s.content_number FROM facts f
+    JOIN memories o ON o.tenant_id = f.tenant_id AND o.id = f.memory_id
+    JOIN facts g ON g.tenant_id = o.tenant_id AND g.memory_id = o.superseded_by
+    JOIN memories s ON s.tenant_id = g.tenant_id AND s.id = g.source_id
+    WHERE f.tenant_id = %(tenant)s AND f.source_id = m.id AND o.valid_to <= %(holds_at)s AND s.id <> m.id
+    AND o.state <> 'archived'
+    AND NOT EXISTS (
+        SELECT 1 FROM facts k JOIN memories h ON h.tenant_id = k.tenant_id AND h.id = k.memory_id
+        WHERE k.tenant_id = f.tenant_id AND k.source_id = m.id AND k.attribute <> 'answers'
+        AND h.id <> m.id AND h.superseded_by IS NULL AND h.state <> 'archived'
+    )
+)
+"""
 _CANDIDATES = """
 SELECT m.id, m.content_number, v.content, m.role, m.name, m.occurred_at, c.number, c.start_char, c.end_char,
-    vector_send(c.vec)
+    CASE WHEN %(known_at)s::timestamptz IS NULL THEN {later} ELSE '{{}}' END, vector_send(c.vec)
 FROM (
     SELECT * FROM chunks WHERE tenant_id = %(tenant)s AND space_id = %(space)s AND number = ANY(%(chunks)s) OFFSET 0
 ) c
@@ -364,13 +383,13 @@ async def hydrate(session: PipelinedSession, scope: Scope, space_id: SpaceId, ch
     """The memories of these chunks, in no particular order; filtered again, since it returns content."""
     found = conditions(scope)
     rows = await session.fetch(
-        _CANDIDATES.format(returned=found.returned, memory=by_id(scope, "c.memory_id")),
+        _CANDIDATES.format(returned=found.returned, memory=by_id(scope, "c.memory_id"), later=_LATER),
         {**found.parameters, "tenant": session.tenant_id, "space": space_id, "chunks": list(chunks)},
         tuple_row,
     )
     return [
-        Candidate(*columns, vector=None if sent is None else read_vector(sent))  # type: ignore[misc]
-        for *columns, sent in rows
+        Candidate(*columns, later=tuple(later), vector=None if sent is None else read_vector(sent))  # type: ignore[misc]
+        for *columns, later, sent in rows
     ]
 
 

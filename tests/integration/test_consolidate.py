@@ -247,3 +247,25 @@ async def test_a_run_stops_at_its_limit_and_goes_on_from_there(service: Service)
     whole = len(await facts(service))
     assert seen == whole
     assert (await run(service))["changes"] == []
+
+
+async def test_all_operations_of_some_runs_are_undone_newest_first(service: Service) -> None:
+    """Topics that a later run extended are those of the earlier run again, and stand in nobody's way."""
+    operations = []
+    for part in range(3):
+        turns = [("Caroline", f"I painted a {thing} for the spring show.") for thing in THINGS[part::3]]
+        await say(service, *turns, session=f"s{part}", day=part + 1)
+        answer = await run(service)
+        operations += [answer["operation_id"], *answer["further"]]
+    assert len(operations) > 3
+    for operation in reversed(operations):
+        response = await service.client.post(f"/v1/operations/{operation}/undo")
+        assert response.status_code == 200, response.text
+    left = [item for item in await memories(service, origin="any") if item["state"] != "archived"]
+    assert {item["kind"] for item in left} == {"turn"}
+
+
+THINGS = (
+    "heron", "harbour", "lighthouse", "meadow", "windmill", "bridge", "valley", "harvest", "storm", "village", "castle",
+    "forest", "garden", "market", "river", "ship", "tower", "vineyard",
+)  # fmt: skip
