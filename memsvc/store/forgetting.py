@@ -273,15 +273,20 @@ async def revivable(session: ReadSession, ids: Collection[MemoryId]) -> dict[Spa
     return dict(found)
 
 
-async def frequencies(session: ReadSession, space_id: SpaceId) -> dict[str, int]:
-    """In how many chunks of the space each term occurs; a term that is not here occurs in at most one."""
+async def frequencies(session: ReadSession, space_id: SpaceId) -> tuple[dict[str, int], int]:
+    """In how many chunks of the space each term occurs, and how many chunks there are; other terms occur in one."""
     rows = await session.fetch(
         f"SELECT term, (sum(octet_length(entries)) / {_ENTRY_BYTES})::int FROM postings WHERE tenant_id = %(tenant)s "
         f"AND space_id = %(space)s GROUP BY term HAVING sum(octet_length(entries)) > {_ENTRY_BYTES}",
         {"tenant": session.tenant_id, "space": space_id},
         tuple_row,
     )
-    return dict(rows)
+    chunks = await session.fetch(
+        "SELECT chunks FROM spaces WHERE tenant_id = %(tenant)s AND id = %(space)s",
+        {"tenant": session.tenant_id, "space": space_id},
+        tuple_row,
+    )
+    return dict(rows), chunks[0][0]
 
 
 async def find_forgetting(database: Database) -> list[Due]:

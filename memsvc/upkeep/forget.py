@@ -130,7 +130,7 @@ async def _plan(upkeep: Upkeep, order: Order, share: float | None) -> _Plan:
 async def _weigh_all(database: Database, look: Look) -> list[Weighed]:
     """Everything in recall that the caller may change, with its expected value; nothing is open while it is weighed."""
     async with database.read(look.caller.tenant_id) as session:
-        counts = await forgetting.frequencies(session, look.space_id)
+        counts, texts = await forgetting.frequencies(session, look.space_id)
     weighed: list[Weighed] = []
     after = 0
     while True:
@@ -138,7 +138,7 @@ async def _weigh_all(database: Database, look: Look) -> list[Weighed]:
             page = await forgetting.read_standings(session, look, after=after, limit=READ_AT_ONCE, characters=MOST_READ)
         if not page:
             return weighed
-        weighed += await asyncio.to_thread(_weigh, page, counts)
+        weighed += await asyncio.to_thread(_weigh, page, counts, texts)
         after = page[-1].number
 
 
@@ -169,11 +169,11 @@ def _first(going: Iterable[Going], limit: int) -> list[Going]:
     return list(islice(going, limit))
 
 
-def _weigh(page: Sequence[Standing], counts: Mapping[str, int]) -> list[Weighed]:
-    return [Weighed(replace(one, content=""), expected_value(_worth(one, counts))) for one in page]
+def _weigh(page: Sequence[Standing], counts: Mapping[str, int], texts: int) -> list[Weighed]:
+    return [Weighed(replace(one, content=""), expected_value(_worth(one, counts, texts))) for one in page]
 
 
-def _worth(one: Standing, counts: Mapping[str, int]) -> Worth:
+def _worth(one: Standing, counts: Mapping[str, int], texts: int) -> Worth:
     terms = set(analyze(one.content))
     return Worth(
         retained=one.retention,
@@ -183,7 +183,7 @@ def _worth(one: Standing, counts: Mapping[str, int]) -> Worth:
         useful=one.useful,
         told=one.told,
         stood_for=one.stood_for,
-        unique=uniqueness([counts.get(term, 1) for term in terms]),
+        unique=uniqueness([counts.get(term, 1) for term in terms], texts),
         informative=informativeness(one.content, terms),
     )
 

@@ -178,7 +178,7 @@ async def test_a_fact_that_speaks_for_a_turn_goes_before_one_that_stands_alone(
 
 
 async def test_use_shows_once_time_has_passed(service: Service, clock: Clock) -> None:
-    plain, useful = await say(service, "I left a key in the barn.", "I left a key in the shed.")
+    plain, useful = await say(service, "I left a key in the barn.", "I left a key in the attic.")
     await call(service, "POST", "/v1/feedback", {"memories": [plain], "verdict": "wrong"})
     await call(service, "POST", "/v1/feedback", {"memories": [useful], "verdict": "used"})
     await policy(service, {"budget": {"memories": 1}})

@@ -134,7 +134,7 @@ RETENTION: dict[str, Any] = {
     "forecast": [{"days": 30, "at": "2024-07-01T00:00:00Z", "retention": 0.635}],
     "archive": {"below": 0.3, "at": "2024-12-09T00:00:00Z"},
     "forget": {"below": 0.05, "at": "2025-10-28T00:00:00Z"},
-    "policy": {"action": "nothing", "at": None, "kept_by": "pinned", "reason": "it is pinned"},
+    "policy": {"action": "nothing", "at": None, "kept_by": "pinned", "reason": "it is pinned", "pack_at": None},
 }
 FEEDBACK: dict[str, Any] = {
     "items": [

@@ -201,10 +201,11 @@ def test_what_a_text_tells_is_a_share(text: str) -> None:
 
 
 def test_terms_that_occur_nowhere_else_make_a_text_unique() -> None:
-    assert uniqueness([]) == 0
-    assert uniqueness([1, 1, 1]) == 1
-    assert uniqueness([100, 100, 100, 1]) == 1
-    assert uniqueness([100, 100, 100, 100]) == pytest.approx(0.04)
+    assert uniqueness([], 100) == 0
+    assert uniqueness([1, 1, 1], 100) == 1
+    assert uniqueness([100, 100], 100) == 0
+    assert uniqueness([10, 1], 100) == pytest.approx(0.75)
+    assert uniqueness([1], 1) == 1
 
 
 PLAIN = Worth(
@@ -221,8 +222,8 @@ PLAIN = Worth(
 
 
 def test_expected_value_by_hand() -> None:
-    # need = 1 - .7 * .5, tells = .5 * 1 * 1 * .85
-    assert expected_value(PLAIN) == pytest.approx(0.65 * 0.425)
+    # need = 1 - .7 * .5, tells = .5 * 1 * 1 * .6
+    assert expected_value(PLAIN) == pytest.approx(0.65 * 0.3)
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,16 @@ def test_without_a_cue_the_second_stage_keeps_the_order_of_the_first() -> None:
     held = [evidence(int(number), "x", role=None) for number in shortlist.sheet.memory]
     sheet = second_stage(shortlist, held, SILENT, None, BALANCED)
     assert sheet.memory[sheet.ranking()].tolist() == shortlist.sheet.memory.tolist()
-    assert list(sheet.columns)[4:] == ["speaker", "author", "statement", "standing", "date", "time", "latest", "outdated"]
+    assert list(sheet.columns)[4:] == [
+        "speaker",
+        "author",
+        "statement",
+        "standing",
+        "date",
+        "time",
+        "latest",
+        "outdated",
+    ]
 
 
 def test_the_second_stage_follows_the_evidence_it_is_given() -> None:
