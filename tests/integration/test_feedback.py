@@ -404,6 +404,7 @@ class TestRetention:
             "at": found["archive"]["at"],
             "kept_by": None,
             "reason": "it leaves recall unless it is used before",
+            "pack_at": found["forget"]["at"],
         }
         assert found["history"]["reinforcements"] == []
         assert [(one["at"], round(one["retention"], 4)) for one in found["history"]["curve"]] == [
