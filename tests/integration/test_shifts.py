@@ -137,3 +137,22 @@ async def test_a_fact_that_is_known_is_ended_and_not_made_twice(service: Service
     await consolidate(service)
     [(old, _)] = await superseded(service)
     assert [old] == before
+
+
+async def test_what_says_otherwise_since_comes_first(service: Service) -> None:
+    query = {"query": "What is the raised bed full of?", "k": 2}
+    old = await say(service, "Ana", OLD, 1)
+    new = await say(service, "Ana", "The raised bed is full of Marketmore cucumbers now.", 9)
+
+    async def ranked(**asked: object) -> list[str]:
+        response = await service.client.post("/v1/recall", json=query | asked)
+        assert response.status_code == 200, response.text
+        return [result["memory"]["id"] for result in response.json()["results"]]
+
+    assert await ranked() == [old, new]
+    run = await consolidate(service)
+    assert await ranked() == [new, old]
+    assert await ranked(as_of_valid="2026-02-03T00:00:00Z") == [old, new]
+    for operation in [*run["further"][::-1], run["operation_id"]]:
+        await service.client.post(f"/v1/operations/{operation}/undo")
+    assert await ranked() == [old, new]

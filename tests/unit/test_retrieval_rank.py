@@ -12,7 +12,7 @@ from retrieval_tables import Chunks, chunks, evidence
 from memsvc.retrieval.bm25 import Bm25, LexicalScores, LexicalStats, score_terms
 from memsvc.retrieval.diversify import Diversity, choose
 from memsvc.retrieval.query import read_query
-from memsvc.retrieval.rank import exact_cosines, first_stage, second_stage, select
+from memsvc.retrieval.rank import exact_cosines, first_stage, outdated, second_stage, select
 from memsvc.retrieval.recipes import BALANCED, FAST, RECIPES
 
 NAN = float("nan")
@@ -171,3 +171,19 @@ def test_postings_of_chunks_out_of_scope_are_ignored() -> None:
     posting = np.array([(3, 1, 5), (77, 9, 5)], np.dtype([("chunk", "<u4"), ("tf", "<u2"), ("length", "<u2")]))
     scores = score_terms(["tea"], {"tea": posting}, LexicalStats(9, 5.0), Bm25(0.9, 0.4))
     assert first_stage(TABLE, scores, BALANCED, k=5).sheet.memory[0] == 3
+
+
+def test_what_was_said_before_comes_behind_what_says_otherwise_since() -> None:
+    memory, total = np.array([1, 2, 3, 4]), np.array([3.0, 2.0, 2.5, -1.0], np.float32)
+    told = [
+        replace(evidence(number, "tea"), later=later) for number, later in ((1, (2,)), (2, (3,)), (3, (9,)), (4, ()))
+    ]
+    left = total - outdated(memory, total, told)
+    assert left[0] < left[1] < left[2] == 2.5
+    assert left[3] == -1
+
+
+def test_what_says_otherwise_far_behind_is_not_what_was_asked_for() -> None:
+    memory, total = np.array([1, 2]), np.array([3.0, 0.5], np.float32)
+    told = [replace(evidence(1, "tea"), later=(2,)), evidence(2, "tea")]
+    assert outdated(memory, total, told).tolist() == [0, 0]
