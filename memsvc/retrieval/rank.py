@@ -20,8 +20,8 @@ faiss.omp_set_num_threads(1)
 
 # A memory two deviations above the mean cosine is on the query's topic.
 _ON_TOPIC = 2.0
-# What says otherwise comes first when its score is no more than this behind.
-_NEAR = 2.0
+# What says otherwise comes first when its score is no more than this share of the other's behind.
+_NEAR = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,13 +118,13 @@ def outdated(memory: Numbers, total: Floats, evidence: Sequence[Evidence]) -> Fl
     one is far behind, the question is not about what changed.
     """
     row_of = {number: row for row, number in enumerate(memory.tolist())}
-    level = total.copy()
+    level, least = total.copy(), total - np.float32(_NEAR) * np.abs(total)
     # From the best down, until nothing moves: what is behind its successor may itself be the successor of another.
     pairs = [(row, row_of[later]) for row, item in enumerate(evidence) for later in item.later if later in row_of]
     for _ in pairs:
         moved = False
         for row, later in pairs:
-            if level[later] <= level[row] and total[later] >= total[row] - _NEAR:
+            if level[later] <= level[row] and total[later] >= least[row]:
                 level[row] = np.nextafter(level[later], np.float32(-np.inf))
                 moved = True
         if not moved:
