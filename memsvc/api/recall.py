@@ -10,7 +10,7 @@ from memsvc.api.services import Services, ServicesDep
 from memsvc.errors import FieldError, InvalidRequestError
 from memsvc.ingest.prepare import check_text, find_zone, to_utc
 from memsvc.retrieval.context import compose
-from memsvc.retrieval.recall import RecallPlan
+from memsvc.retrieval.plan import RecallPlan
 from memsvc.store import core
 from memsvc.store.keys import Caller
 from memsvc.store.memories import Record
@@ -53,6 +53,7 @@ async def recall(request: RecallRequest, caller: Reader, services: ServicesDep) 
     return RecallResponse.model_construct(
         results=results,
         recipe=recalled.recipe,
+        recipe_version=recalled.recipe_version,
         encoder=recalled.encoder,
         tokens=sum(hit.tokens for hit in recalled.hits),
         candidates=recalled.candidates,
@@ -82,6 +83,8 @@ async def context(request: ContextRequest, caller: Reader, services: ServicesDep
         ],
         tokens=block.tokens,
         core=[section.name or "" for section in sections],
+        recipe=recalled.recipe,
+        recipe_version=recalled.recipe_version,
         degraded=bool(recalled.notes),
         notes=list(recalled.notes),
     )
@@ -105,6 +108,7 @@ def _plan(request: RecallRequest, caller: Caller, services: Services) -> RecallP
         spaces=tuple(dict.fromkeys(request.spaces)),
         k=request.k,
         recipe=request.recipe,
+        deadline_ms=request.deadline_ms,
         token_budget=request.token_budget,
         explain=request.explain,
         clock=clock,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from memsvc.retrieval.recall import Hit
+from memsvc.retrieval.plan import Hit
 from memsvc.store.memories import Record
 from memsvc.text.tokens import estimate_tokens
 

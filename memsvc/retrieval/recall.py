@@ -8,14 +8,11 @@ and scope, is read while the query is encoded.
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import dataclass, replace
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
-from prometheus_client import Histogram
 
 from memsvc.errors import BusyError, EncoderUnavailableError
 from memsvc.ids import MemoryId, SpaceId
@@ -23,25 +20,19 @@ from memsvc.inference.batcher import EncoderBatcher
 from memsvc.retrieval.accesses import AccessLog
 from memsvc.retrieval.bm25 import LexicalScores, LexicalStats, Seen, restrict, score_terms
 from memsvc.retrieval.budget import pack
+from memsvc.retrieval.deadline import Ticks, Watch
 from memsvc.retrieval.model import Evidence, Floats, ScoreSheet, StageScore
+from memsvc.retrieval.own_recipes import find_recipe, is_on
+from memsvc.retrieval.plan import Hit, KeyFact, Recalled, RecallPlan
 from memsvc.retrieval.query import QueryReading, matched_terms, read_query
 from memsvc.retrieval.rank import Shortlist, first_stage, second_stage, select
-from memsvc.retrieval.recipes import RECIPES, Recipe
+from memsvc.retrieval.recipes import Recipe
 from memsvc.store import search
-from memsvc.store.access import When
 from memsvc.store.database import Database, PipelinedSession
-from memsvc.store.keys import Caller
 from memsvc.store.memories import Record
 from memsvc.store.scope import Scope
 from memsvc.store.search import Beside, Candidate, Ground, ScoredChunks
 from memsvc.text.tokens import estimate_tokens
-
-STAGE_SECONDS = Histogram(
-    "memsvc_recall_stage_seconds",
-    "Time of each stage of recall.",
-    ["stage"],
-    buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1),
-)
 
 # Numbers are counted in each space; these shifts make them unique over the spaces of one recall.
 NUMBER_BITS = 40
@@ -53,137 +44,71 @@ LOOP_TURNS_TO_ENCODER = 2
 WIDE = np.dtype([("chunk", "<i8"), ("tf", "<u2"), ("length", "<u2")])
 
 
-@dataclass(frozen=True, slots=True)
-class RecallPlan:
-    """A valid request. `clock` is the service's time, `asked_at` the asker's; both UTC."""
-
-    caller: Caller
-    query: str
-    spaces: tuple[str, ...]
-    k: int
-    recipe: str
-    token_budget: int | None
-    explain: bool
-    clock: datetime
-    asked_at: datetime
-    zone: ZoneInfo
-    valid_at: datetime | None = None
-    known_at: datetime | None = None
-    include_superseded: bool = False
-    kinds: tuple[str, ...] | None = None
-    roles: tuple[str, ...] | None = None
-    names: tuple[str, ...] | None = None
-    sessions: tuple[str, ...] | None = None
-    metadata: Mapping[str, Any] | None = None
-    occurred_from: datetime | None = None
-    occurred_to: datetime | None = None
-
-    @property
-    def when(self) -> When:
-        """The moment of the request, and of what it asks."""
-        return When(self.clock, self.valid_at, self.known_at)
-
-
-@dataclass(frozen=True, slots=True)
-class KeyFact:
-    """A fact that was extracted from a memory, and the query found it by."""
-
-    id: MemoryId
-    content: str
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """One result; characters [start, end) of its content are the chunk that speaks for it."""
-
-    rank: int
-    score: float
-    record: Record
-    start: int
-    end: int
-    tokens: int
-    matched_terms: tuple[str, ...]
-    key: KeyFact | None = None
-    reasons: tuple[StageScore, ...] = ()
-    neighbours: tuple[Beside, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Recalled:
-    """Results, best first. `notes` names what was left out; empty when nothing was."""
-
-    hits: tuple[Hit, ...]
-    recipe: str
-    encoder: str
-    candidates: int
-    notes: tuple[str, ...]
-    timings_ms: Mapping[str, float]
-
-
-@dataclass(slots=True)
-class _Stopwatch:
-    """Milliseconds by stage, and what had to be left out, of one recall."""
-
-    timings_ms: dict[str, float] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    _last: float = field(default_factory=time.perf_counter)
-
-    def lap(self, stage: str) -> None:
-        now = time.perf_counter()
-        self.timings_ms[stage] = round((now - self._last) * 1000, 2)
-        STAGE_SECONDS.labels(stage).observe(now - self._last)
-        self._last = now
-
-
 class Recaller:
     """Answers recalls; safe to use from many tasks at once."""
 
-    def __init__(self, database: Database, batcher: EncoderBatcher, accesses: AccessLog) -> None:
+    def __init__(
+        self, database: Database, batcher: EncoderBatcher, accesses: AccessLog, *, ticks: Ticks = time.perf_counter
+    ) -> None:
         self._database = database
         self._batcher = batcher
         self._accesses = accesses
+        self._ticks = ticks
 
     async def recall(self, plan: RecallPlan) -> Recalled:
-        """The best memories for a plan. Without its encoder it answers by words alone, and says so."""
-        recipe, watch = RECIPES[plan.recipe], _Stopwatch()
+        """The best memories for a plan. Without its encoder, or time for it, it answers by words alone, and says so.
+
+        `InvalidRequestError` for a recipe that the asker has not.
+        """
+        watch = Watch(self._ticks, plan.deadline_ms)
+        recipe, version = await find_recipe(self._database, plan)
+        watch.deadline_ms = watch.deadline_ms or recipe.deadline_ms
         query = read_query(plan.query, plan.asked_at.astimezone(plan.zone))
         scope = _scope(plan, recipe)
-        encoding = asyncio.create_task(self._encode(plan.query, watch))
+        terms = list(query.terms) if is_on(recipe, "lexical") else []
+        encoding = asyncio.create_task(self._encode(plan.query, recipe, watch))
         try:
             for _ in range(LOOP_TURNS_TO_ENCODER):
                 await asyncio.sleep(0)
             async with self._database.pipeline(plan.caller.tenant_id) as session:
-                grounds = await search.find_ground(session, scope, plan.spaces, list(query.terms))
-            vector = await encoding
+                grounds = await search.find_ground(session, scope, plan.spaces, terms)
+            vector = await watch.wait_for(encoding, "dense")
         finally:
             encoding.cancel()
         watch.lap("encode")
+        if vector is None and not is_on(recipe, "lexical"):
+            grounds = []  # nothing is left that could tell one memory from another
         spaces = [ground.space.id for ground in grounds]
         async with self._database.pipeline(plan.caller.tenant_id) as session:
-            chunks, lexical = await self._score(session, scope, grounds, query, vector, recipe)
+            chunks, lexical = await self._score(session, scope, grounds, terms, vector, recipe)
             watch.lap("score")
+            recipe = _in_time(recipe, watch)
             shortlist = first_stage(chunks, lexical, recipe, k=plan.k)
             watch.lap("fuse")
             candidates = await _hydrate(session, scope, spaces, shortlist)
             watch.lap("hydrate")
+            recipe = _in_time(recipe, watch)
             chosen = _rank(shortlist, candidates, query, vector, recipe, plan)
             watch.lap("rerank")
             hits = await _load(session, scope, spaces, chosen, query)
             watch.lap("load")
-            if plan.explain:
+            if plan.explain and watch.has_time("neighbours"):
                 hits = await _with_neighbours(session, scope, spaces, hits)
                 watch.lap("neighbours")
         self._accesses.note(plan.caller.tenant_id, (hit.record.id for hit in hits))
         return Recalled(
             hits=tuple(hits),
             recipe=recipe.name,
+            recipe_version=version,
             encoder=self._batcher.encoder.spec.name,
             candidates=len(candidates),
             notes=tuple(watch.notes),
             timings_ms=watch.timings_ms,
         )
 
-    async def _encode(self, query: str, watch: _Stopwatch) -> Floats | None:
+    async def _encode(self, query: str, recipe: Recipe, watch: Watch) -> Floats | None:
+        if not is_on(recipe, "dense"):
+            return None
         try:
             return await self._batcher.encode_query(query)
         except (EncoderUnavailableError, BusyError) as error:
@@ -195,12 +120,11 @@ class Recaller:
         session: PipelinedSession,
         scope: Scope,
         grounds: Sequence[Ground],
-        query: QueryReading,
+        terms: Sequence[str],
         vector: Floats | None,
         recipe: Recipe,
     ) -> tuple[ScoredChunks, LexicalScores]:
         """Chunks in scope of all spaces, as one table under the recall's own numbers, and their words' worth."""
-        terms = list(query.terms)
         postings = _join_postings([ground.postings for ground in grounds])
         # Through HNSW only some of the chunks are seen: words are then compared with all that the spaces hold.
         overall, stats = None, None
@@ -230,6 +154,13 @@ class Recaller:
         joined = tables[0] if len(tables) == 1 else _join_tables(tables)
         seen, of_seen = restrict(postings, Seen(joined.chunk, joined.memory, joined.length, joined.share))
         return joined, score_terms(terms, seen, stats or of_seen, recipe.bm25)
+
+
+def _in_time(recipe: Recipe, watch: Watch) -> Recipe:
+    """The recipe, without its second stage when there is no time for it."""
+    if not recipe.second_stage or watch.has_time("rerank"):
+        return recipe
+    return replace(recipe, second_stage=False, candidates=0)
 
 
 def _join_postings(postings: Sequence[Mapping[str, NDArray[Any]]]) -> Mapping[str, NDArray[Any]]:

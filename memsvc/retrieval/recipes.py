@@ -35,7 +35,8 @@ class Weights:
 class Recipe:
     """`candidates` memories leave the first stage. `window[d]` weighs a neighbour at distance d, 0 the turn itself.
 
-    `archived`: it reaches what was archived too.
+    `archived`: it reaches what was archived too. `deadline_ms`: how long it may take; None: as long as it takes. All
+    but the name may be set in a recipe of one's own (`own_recipes`).
     """
 
     name: str
@@ -48,9 +49,13 @@ class Recipe:
     archived: bool = False
     nearest_chunks: int = 400
     lexical_chunks: int = 400
+    deadline_ms: int | None = None
+    description: str = ""
 
 
-FAST = Recipe(name="fast", second_stage=False, candidates=0)
-BALANCED = Recipe(name="balanced", second_stage=True, candidates=100)
-DEEP = Recipe(name="deep", second_stage=True, candidates=200, archived=True)
+FAST = Recipe("fast", second_stage=False, candidates=0, description="The first stage alone.")
+BALANCED = Recipe("balanced", second_stage=True, candidates=100, description="Both stages; the default.")
+DEEP = Recipe(
+    "deep", second_stage=True, candidates=200, archived=True, description="More candidates, and what was archived too."
+)
 RECIPES = MappingProxyType({recipe.name: recipe for recipe in (FAST, BALANCED, DEEP)})

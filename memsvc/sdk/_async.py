@@ -9,7 +9,7 @@ from uuid import UUID
 
 import httpx
 
-from memsvc.sdk import requests, retry
+from memsvc.sdk import requests, requests_recipes, retry
 from memsvc.sdk._async_core import AsyncCore
 from memsvc.sdk._async_jobs import AsyncJobs
 from memsvc.sdk._async_lifecycle import AsyncLifecycle
@@ -46,6 +46,7 @@ from memsvc.wire import (
     SpaceOut,
     WriteResponse,
 )
+from memsvc.wire.recipes import RecipeIn, RecipeList, RecipeOut
 
 Answer = TypeVar("Answer")
 
@@ -138,8 +139,8 @@ class AsyncMemoryClient:
         """The memories that bear on `query`, best first.
 
         Options, all with the service's defaults: `space` or `spaces`, `k`, `filters` (`Filters` or a dict),
-        `as_of_valid`, `as_of_known`, `include_superseded`, `now`, `timezone`, `recipe` ("fast", "balanced" or "deep"),
-        `token_budget`, `explain`.
+        `as_of_valid`, `as_of_known`, `include_superseded`, `now`, `timezone`, `recipe` ("balanced", another
+        built-in one, or one of the space's own), `deadline_ms` (what does not fit is cut), `token_budget`, `explain`.
         """
         return await self._send(requests.ask("/v1/recall", RecallRequest, query, options, RecallResponse))
 
@@ -223,6 +224,28 @@ class AsyncMemoryClient:
     ) -> SpaceOut:
         """Set a space's policies; a restricted one is its owner's, and theirs to whom it is granted. Made when new."""
         return await self._send(requests.put_space(name, {"open": not restricted, "policies": policies or {}}))
+
+    async def list_recipes(self, space: str = "default") -> RecipeList:
+        """The built-in recipes of recall, then the space's own by name, each with all its settings."""
+        return await self._send(requests_recipes.list_recipes(space))
+
+    async def get_recipe(self, space: str, name: str, *, version: int | None = None) -> RecipeOut:
+        """One recipe in the version in force, or an earlier one."""
+        return await self._send(requests_recipes.get_recipe(space, name, version))
+
+    async def set_recipe(
+        self, space: str, name: str, recipe: RecipeIn | Mapping[str, object], *, version: int | None = None
+    ) -> RecipeOut:
+        """Make the next version of a space's own recipe, such as `{"base": "balanced", "weights": {"dense": 0}}`.
+
+        The same again makes none. With the `version` that was read (0: there is none yet), `PreconditionFailed` is
+        raised when it is no longer the one in force.
+        """
+        return await self._send(requests_recipes.set_recipe(space, name, recipe, version))
+
+    async def delete_recipe(self, space: str, name: str, *, version: int | None = None) -> None:
+        """Remove a space's own recipe with all its versions."""
+        await self._send(requests_recipes.delete_recipe(space, name, version))
 
     async def health(self) -> Health:
         """Whether the process answers; needs no key."""

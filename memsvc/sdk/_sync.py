@@ -10,7 +10,7 @@ from uuid import UUID
 
 import httpx
 
-from memsvc.sdk import requests, retry
+from memsvc.sdk import requests, requests_recipes, retry
 from memsvc.sdk._sync_core import Core
 from memsvc.sdk._sync_jobs import Jobs
 from memsvc.sdk._sync_lifecycle import Lifecycle
@@ -47,6 +47,7 @@ from memsvc.wire import (
     SpaceOut,
     WriteResponse,
 )
+from memsvc.wire.recipes import RecipeIn, RecipeList, RecipeOut
 
 Answer = TypeVar("Answer")
 
@@ -137,8 +138,8 @@ class MemoryClient:
         """The memories that bear on `query`, best first.
 
         Options, all with the service's defaults: `space` or `spaces`, `k`, `filters` (`Filters` or a dict),
-        `as_of_valid`, `as_of_known`, `include_superseded`, `now`, `timezone`, `recipe` ("fast", "balanced" or "deep"),
-        `token_budget`, `explain`.
+        `as_of_valid`, `as_of_known`, `include_superseded`, `now`, `timezone`, `recipe` ("balanced", another
+        built-in one, or one of the space's own), `deadline_ms` (what does not fit is cut), `token_budget`, `explain`.
         """
         return self._send(requests.ask("/v1/recall", RecallRequest, query, options, RecallResponse))
 
@@ -220,6 +221,28 @@ class MemoryClient:
     ) -> SpaceOut:
         """Set a space's policies; a restricted one is its owner's, and theirs to whom it is granted. Made when new."""
         return self._send(requests.put_space(name, {"open": not restricted, "policies": policies or {}}))
+
+    def list_recipes(self, space: str = "default") -> RecipeList:
+        """The built-in recipes of recall, then the space's own by name, each with all its settings."""
+        return self._send(requests_recipes.list_recipes(space))
+
+    def get_recipe(self, space: str, name: str, *, version: int | None = None) -> RecipeOut:
+        """One recipe in the version in force, or an earlier one."""
+        return self._send(requests_recipes.get_recipe(space, name, version))
+
+    def set_recipe(
+        self, space: str, name: str, recipe: RecipeIn | Mapping[str, object], *, version: int | None = None
+    ) -> RecipeOut:
+        """Make the next version of a space's own recipe, such as `{"base": "balanced", "weights": {"dense": 0}}`.
+
+        The same again makes none. With the `version` that was read (0: there is none yet), `PreconditionFailed` is
+        raised when it is no longer the one in force.
+        """
+        return self._send(requests_recipes.set_recipe(space, name, recipe, version))
+
+    def delete_recipe(self, space: str, name: str, *, version: int | None = None) -> None:
+        """Remove a space's own recipe with all its versions."""
+        self._send(requests_recipes.delete_recipe(space, name, version))
 
     def health(self) -> Health:
         """Whether the process answers; needs no key."""

@@ -64,7 +64,8 @@ class RecallOptions(TypedDict, total=False):
     include_superseded: bool
     now: datetime | str | None
     timezone: str
-    recipe: Literal["fast", "balanced", "deep"]
+    recipe: str
+    deadline_ms: int | None
     token_budget: int | None
     explain: bool
 

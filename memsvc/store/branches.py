@@ -202,9 +202,16 @@ async def list_erased(session: ReadSession, space_id: SpaceId, at: int, *, calle
 
 
 async def copy_settings(session: WriteSession, source_id: SpaceId, target_id: SpaceId) -> None:
-    """Give a new space the policies of another, and its restriction if it is restricted."""
+    """Give a new space the policies and recipes of another, and its restriction if it is restricted."""
+    keys = {"tenant": session.tenant_id, "source": source_id, "target": target_id}
     await session.run(
         "UPDATE spaces t SET policies = s.policies, open = s.open FROM spaces s WHERE t.tenant_id = %(tenant)s "
         "AND t.id = %(target)s AND s.tenant_id = %(tenant)s AND s.id = %(source)s",
-        {"tenant": session.tenant_id, "source": source_id, "target": target_id},
+        keys,
+    )
+    await session.run(
+        "INSERT INTO recipes (tenant_id, space_id, name, version, base, settings, description, created_by, created_at) "
+        "SELECT tenant_id, %(target)s, name, version, base, settings, description, created_by, created_at "
+        "FROM recipes WHERE tenant_id = %(tenant)s AND space_id = %(source)s",
+        keys,
     )

@@ -325,7 +325,10 @@ class RecallRequest(Model):
     include_superseded: bool = Field(False, description="Also what a later memory has superseded.")
     now: datetime | None = Field(None, description="The asker's clock, for `yesterday` and recency.")
     timezone: str = Field("UTC", description="The asker's IANA zone.")
-    recipe: Literal["fast", "balanced", "deep"] = "balanced"
+    recipe: Name = Field("balanced", description="A built-in one, or the first space's own that has that name.")
+    deadline_ms: int | None = Field(
+        None, ge=1, le=60_000, description="How long it may take; what does not fit is cut. By default the recipe's."
+    )
     token_budget: int | None = Field(None, ge=1, le=1_000_000, description="Most tokens of content in total.")
     explain: bool = Field(False, description="Add scores per stage, reasons and neighbours.")
 
@@ -375,10 +378,11 @@ class RecallResponse(Model):
 
     results: list[RecallResult]
     recipe: str
+    recipe_version: int | None = Field(None, description="Null for a recipe that is built in.")
     encoder: str
     tokens: int
     candidates: int
-    degraded: bool = Field(description="True when a stage was left out; `notes` says which and why.")
+    degraded: bool = Field(description="True when a stage was left out or cut; `notes` says which and why.")
     notes: list[str]
     timings_ms: dict[str, float]
 
@@ -405,6 +409,8 @@ class ContextResponse(Model):
     text: str
     citations: list[Citation]
     core: list[str] = Field(default_factory=list, description="Labels of the core memory that the text begins with.")
+    recipe: str
+    recipe_version: int | None = None
     tokens: int
     degraded: bool
     notes: list[str]

@@ -1,5 +1,6 @@
 """A migrated database for the whole run, a tenant of its own for every test, and the API over both."""
 
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -79,7 +80,11 @@ def owner(deployment: Deployment) -> Iterator[Connection]:
 
 @asynccontextmanager
 async def open_service(
-    deployment: Deployment, *, clock: Callable[[], datetime] = lambda: NOW, **overrides: object
+    deployment: Deployment,
+    *,
+    clock: Callable[[], datetime] = lambda: NOW,
+    ticks: Callable[[], float] = time.perf_counter,
+    **overrides: object,
 ) -> AsyncIterator[Service]:
     settings = Settings(**{"exact_scan_limit": 1000, "encoder_queue_texts": 5000, **overrides})
     database = Database(deployment.app_url, pool_size=6)
@@ -103,7 +108,7 @@ async def open_service(
             authenticator=Authenticator(database),
             ingest=ingest,
             upkeep=Upkeep(ingest),
-            recaller=Recaller(database, batcher, AccessLog(database)),
+            recaller=Recaller(database, batcher, AccessLog(database), ticks=ticks),
             signer=SIGNER,
         )
         key = create_key(

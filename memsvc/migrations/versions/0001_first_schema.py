@@ -27,6 +27,7 @@ TENANT_TABLES = (
     "packs",
     "postings",
     "receipts",
+    "recipes",
     "scratches",
     "sessions",
     "snapshots",
@@ -394,6 +395,25 @@ def create_tables() -> None:
         ["tenant_id", "principal_id", "idempotency_key"],
         unique=True,
         postgresql_where=sa.text("idempotency_key IS NOT NULL"),
+    )
+    op.create_table(
+        "recipes",
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("space_id", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("base", sa.Text(), nullable=False),
+        sa.Column("settings", JSONB(), nullable=False, comment="what it sets otherwise than its base"),
+        sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("created_by", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "space_id"],
+            ["spaces.tenant_id", "spaces.id"],
+            name=op.f("fk_recipes_tenant_id_space_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("tenant_id", "space_id", "name", "version", name=op.f("pk_recipes")),
     )
     op.create_table(
         "scratches",
