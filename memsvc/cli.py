@@ -17,6 +17,7 @@ from memsvc.commands import (
     moving,
     processes,
     recall,
+    recipes,
     sharing,
     spaces,
     tensors,
@@ -66,6 +67,7 @@ app.command("get", rich_help_panel="Memories")(memories.get)
 app.command(rich_help_panel="Memories")(memories.update)
 app.command("delete", rich_help_panel="Memories")(memories.delete)
 app.add_typer(spaces.app, name="spaces", rich_help_panel="Memories")
+app.add_typer(recipes.app, name="recipes", rich_help_panel="Memories")
 app.command("import", rich_help_panel="Memories")(importing.import_export)
 app.add_typer(core.app, name="core", rich_help_panel="Memories")
 app.add_typer(tensors.app, name="tensors", rich_help_panel="Memories")

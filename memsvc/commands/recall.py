@@ -1,6 +1,6 @@
 """Commands that ask."""
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -34,7 +34,8 @@ def recall(
     space: SpacesOption = None,
     k: Annotated[int, typer.Option("--k", "-k", min=1, help="Most memories to show.")] = 10,
     explain: Annotated[bool, typer.Option("--explain", help="Show each stage's part in the score.")] = False,
-    recipe: Annotated[Literal["balanced", "fast", "deep"], typer.Option(help="The plan of the search.")] = "balanced",
+    recipe: Annotated[str, typer.Option(help="The plan of the search; `memsvc recipes list` shows them.")] = "balanced",
+    deadline_ms: Annotated[int | None, typer.Option(min=1, help="How long it may take; the rest is cut.")] = None,
     as_of_valid: AsOfValidOption = None,
     as_of_known: AsOfKnownOption = None,
     superseded: Annotated[bool, typer.Option("--superseded", help="Also what was superseded.")] = False,
@@ -46,6 +47,8 @@ def recall(
 
     options = _options(space, as_of_valid, as_of_known)
     options |= {"k": k, "explain": explain, "recipe": recipe}
+    if deadline_ms is not None:
+        options["deadline_ms"] = deadline_ms
     if superseded:
         options["include_superseded"] = True
     with connect() as client:

@@ -57,7 +57,7 @@ def set_space(
     as_json: JsonOption = False,
 ) -> None:
     """Set a space's policies, all of them: what is not given is unset."""
-    given = _policy(policy) if policy is not None else {}
+    given = read_object(policy, "--policy") if policy is not None else {}
     options: dict[str, Any] = {
         "ttl_days": ttl_days,
         "kinds": dict(_kind(pair) for pair in kind_ttl or ()),
@@ -77,15 +77,15 @@ def set_space(
     typer.echo(f"{space.name} is {'open' if space.open else 'restricted'}.")
 
 
-def _policy(given: str) -> dict[str, Any]:
-    """A JSON object, written out or in a file."""
+def read_object(given: str, hint: str) -> dict[str, Any]:
+    """A JSON object, written out or in a file; `hint` names the parameter in what is said of one that is none."""
     try:
         text = given if given.lstrip().startswith("{") else Path(given).read_text(encoding="utf-8")
         found = json.loads(text)
     except (OSError, ValueError) as error:
-        raise typer.BadParameter(f"is neither JSON nor a file that holds it: {error}", param_hint="--policy") from None
+        raise typer.BadParameter(f"is neither JSON nor a file that holds it: {error}", param_hint=hint) from None
     if not isinstance(found, dict):
-        raise typer.BadParameter("has to be a JSON object", param_hint="--policy")
+        raise typer.BadParameter("has to be a JSON object", param_hint=hint)
     return found
 
 

@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 import pytest
 from sqlalchemy import Connection, text
 
+from memsvc.consolidation.jobs import index_space
 from memsvc.deployment import Deployment
 from memsvc.retrieval import recall as recalling
 from memsvc.retrieval.own_recipes import STAGES
+from memsvc.store import spaces
 from memsvc.store.database import PipelinedSession
 from tests.integration.conftest import Service, open_service
 from tests.integration.people import person, restrict
@@ -262,6 +264,19 @@ async def test_a_recipe_without_words_reads_no_postings(service: Service, monkey
     assert found["results"][0]["matched_terms"] == ["umbrella"]
     stages = {reason["stage"] for hit in found["results"] for reason in hit["reasons"]}
     assert stages == {"dense", "dense_window"}
+
+
+@pytest.mark.parametrize("arm", [WORDS_ALONE, VECTORS_ALONE], ids=["words", "vectors"])
+async def test_one_arm_alone_finds_in_a_large_space_too(service: Service, arm: dict) -> None:
+    await service.add(texts=[{"content": f"Shelf number {n} holds jar{n}."} for n in range(30)])
+    async with service.services.database.read(service.caller.tenant_id) as session:
+        space = (await spaces.list_spaces(session, service.caller))[0]
+    await index_space(service.services.ingest, service.caller.tenant_id, space.id)
+    await put(service, "one", {**arm, "nearest_chunks": 3, "lexical_chunks": 3, "second_stage": False})
+    found = await service.recall("jar17", recipe="one", k=10)
+    assert contents(found)[0] == "Shelf number 17 holds jar17."
+    assert found["candidates"] <= 3
+    assert len(queries(service)) == (arm is VECTORS_ALONE)
 
 
 async def test_without_words_and_without_the_encoder_nothing_is_found(service: Service) -> None:

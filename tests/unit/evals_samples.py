@@ -130,7 +130,15 @@ class FakeService:
             return httpx.Response(200, json=self._recall(body))
         if path == "/v1/context":
             return httpx.Response(
-                200, json={"text": "-", "citations": [], "tokens": 120, "degraded": False, "notes": []}
+                200,
+                json={
+                    "text": "-",
+                    "citations": [],
+                    "recipe": "balanced",
+                    "tokens": 120,
+                    "degraded": False,
+                    "notes": [],
+                },
             )
         if path == "/v1/admin/storage":
             stored = sum(len(memories) for memories in self.spaces.values())

@@ -66,6 +66,7 @@ RECALL: dict[str, Any] = {
         }
     ],
     "recipe": "balanced",
+    "recipe_version": None,
     "encoder": "test",
     "tokens": 9,
     "candidates": 12,
@@ -77,9 +78,32 @@ CONTEXT: dict[str, Any] = {
     "text": "[1] Sam: Ada moved to Lisbon.",
     "citations": [{"ref": 1, "id": MEMORY_ID, "session": "s1", "occurred_at": None}],
     "core": [],
+    "recipe": "balanced",
+    "recipe_version": None,
     "tokens": 9,
     "degraded": False,
     "notes": [],
+}
+RECIPE: dict[str, Any] = {
+    "name": "words",
+    "version": 2,
+    "base": "balanced",
+    "description": "No vectors.",
+    "settings": {
+        "weights": {"dense": 0.0, "lexical": 8.0},
+        "second_stage": True,
+        "candidates": 100,
+        "window": [1.0, 1.0, 0.5],
+        "bm25": {"k1": 0.9, "b": 0.4},
+        "diversity": {"threshold": 0.95, "penalty": 2.0},
+        "archived": False,
+        "nearest_chunks": 400,
+        "lexical_chunks": 400,
+        "deadline_ms": None,
+    },
+    "changes": {"weights": {"dense": 0.0}},
+    "created_by": "ana",
+    "created_at": "2026-01-01T00:00:00Z",
 }
 CONFLICT: dict[str, Any] = {
     "id": CONFLICT_ID,

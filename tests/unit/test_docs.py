@@ -10,6 +10,8 @@ from memsvc.api.app import ROUTERS
 from memsvc.cli import app
 from memsvc.config import Settings
 from memsvc.lifecycle.states import TRANSITIONS
+from memsvc.retrieval.own_recipes import SETTINGS, show
+from memsvc.retrieval.recipes import BALANCED, RECIPES
 
 ROOT = Path(__file__).parents[2]
 
@@ -67,6 +69,25 @@ def test_every_route_is_documented() -> None:
                 if route.include_in_schema:
                     served.add((method, re.sub(r"\{\w+(?::path)?\}", "{}", route.path)))
     assert served <= documented | {("GET", "/metrics")}, sorted(served - documented)
+
+
+def test_every_recipe_and_every_setting_of_one_is_documented_with_its_default() -> None:
+    page = (ROOT / "docs/recipes.md").read_text()
+    rows = dict(re.findall(r"^\| `([\w.]+)` \| [^|]* \| ([^|]*) \|", page, re.MULTILINE))
+    default = show(BALANCED)
+    weights = {f"weights.{stage}": f"{weight:g}" for stage, weight in default["weights"].items()}
+    assert {field: said for field, said in rows.items() if field.startswith("weights.")} == weights
+    assert set(SETTINGS) - {"weights"} <= set(rows)
+    for setting in ("candidates", "nearest_chunks", "lexical_chunks"):
+        assert rows[setting] == str(default[setting])
+    for setting in ("second_stage", "archived"):
+        assert rows[setting] == str(default[setting]).lower()
+    for setting in ("bm25", "diversity"):
+        assert rows[setting] == ", ".join(f"{value:g}" for value in default[setting].values())
+    assert rows["window"] == f"`[{', '.join(f'{weight:g}' for weight in default['window'])}]`"
+    assert rows["base"] == "`balanced`"
+    built_in = re.findall(r"^\| `(\w+)` \| [^|]* \|$", page, re.MULTILINE)
+    assert built_in == list(RECIPES)
 
 
 COMMANDS = sorted(
