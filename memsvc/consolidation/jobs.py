@@ -132,9 +132,9 @@ async def embed_pending(ingest: Ingest, tenant_id: TenantId, space_id: SpaceId) 
         pending = await maintenance.pending_chunks(session, space_id, limit=EMBED_CHUNKS)
     if not pending:
         return 0
-    vectors = await ingest.batcher.encode_documents([document_text(chunk.content, chunk.name) for chunk in pending])
+    made = await ingest.batcher.encode_documents([document_text(chunk.content, chunk.name) for chunk in pending])
     async with ingest.database.write(tenant_id) as session:
-        await maintenance.store_vectors(session, space_id, pending, vectors, encoder_id=ingest.encoder_id)
+        await maintenance.store_embeddings(session, space_id, pending, made, encoder_id=ingest.encoder_id)
         if len(pending) == EMBED_CHUNKS:
             await enqueue(ingest.queue, session, "embed", space_id)
     log.info("embedded", chunks=len(pending))

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from memsvc.config import Settings
 from memsvc.errors import BusyError, EncoderUnavailableError, MemsvcError
 from memsvc.inference import metrics
 from memsvc.inference.breaker import CircuitBreaker
-from memsvc.inference.types import Encoder, Prepared, PreparingEncoder, Vectors
+from memsvc.inference.types import Embeddings, Encoder, Prepared, PreparingEncoder, QueryEmbedding
 from memsvc.inference.vectors import require_within
 from memsvc.inference.waiting import DocumentPool, DocumentRequest, Waiting
 
@@ -40,7 +40,7 @@ _SHORTEST_RETRY_S, _LONGEST_RETRY_S = 1.0, 300.0
 @dataclass(slots=True, eq=False)
 class _Query:
     text: str
-    future: asyncio.Future[Vectors]
+    future: asyncio.Future[QueryEmbedding]
     since: float
 
 
@@ -72,7 +72,7 @@ class EncoderBatcher:
         self._queries: deque[_Query] = deque()
         self._documents = DocumentPool()
         self._preparing_texts = 0
-        self._cache: OrderedDict[bytes, Vectors] = OrderedDict()
+        self._cache: OrderedDict[bytes, QueryEmbedding] = OrderedDict()
         self._texts_per_s = _FIRST_TEXTS_PER_S
         self._last_queries = 0
         self._asked = asyncio.Event()
@@ -99,8 +99,8 @@ class EncoderBatcher:
         """False while the encoder is given a pause after repeated failures, and once closed."""
         return self._breaker.closed and not self._closed
 
-    async def encode_query(self, text: str) -> Vectors:
-        """Unit vector, read-only `float32[d]`. Raises `BusyError` or `EncoderUnavailableError`."""
+    async def encode_query(self, text: str) -> QueryEmbedding:
+        """Its vector and tokens, read-only. Raises `BusyError` or `EncoderUnavailableError`."""
         # A digest, so that no query outlives its answer in memory.
         key = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
         known = self._cache.get(key)
@@ -114,18 +114,18 @@ class EncoderBatcher:
         self._queries.append(query)
         self._start_work(self._asked)
         try:
-            vector = await query.future
+            embedding = await query.future
         finally:
             if query in self._queries:
                 self._queries.remove(query)
             self._show_depth()
-        self._cache[key] = vector
+        self._cache[key] = embedding
         if len(self._cache) > CACHED_QUERIES:
             self._cache.popitem(last=False)
-        return vector
+        return embedding
 
-    async def encode_documents(self, texts: Sequence[str], *, within_s: float | None = None) -> Vectors:
-        """Unit vectors, `float32[n, d]`, in the order given; NaN for rows not done within `within_s`.
+    async def encode_documents(self, texts: Sequence[str], *, within_s: float | None = None) -> Embeddings:
+        """In the order given; a row of NaN for each that is not done within `within_s`.
 
         Raises `ValueError` for a text over the encoder's limit, `BusyError` when too many texts wait, and
         `EncoderUnavailableError` when a batch with one of them failed.
@@ -133,7 +133,7 @@ class EncoderBatcher:
         self._require_open()
         dimension = self.encoder.spec.dimension
         if not texts:
-            return np.empty((0, dimension), np.float32)
+            return Embeddings(np.empty((0, dimension), np.float32), ())
         self._admit("documents", len(self._documents) + self._preparing_texts, len(texts))
         since = perf_counter()
         self._preparing_texts += len(texts)
@@ -142,15 +142,15 @@ class EncoderBatcher:
         finally:
             self._preparing_texts -= len(texts)
         self._require_open()
-        future: asyncio.Future[Vectors] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Embeddings] = asyncio.get_running_loop().create_future()
         vectors = np.full((len(texts), dimension), np.nan, np.float32)
-        request = DocumentRequest(documents, vectors, future, since)
+        request = DocumentRequest(documents, vectors, [b""] * len(texts), future, since)
         self._documents.add(request)
         self._start_work(self._written)
         try:
             return await asyncio.wait_for(future, within_s)
         except TimeoutError:
-            return vectors
+            return Embeddings(vectors, request.codes)
         finally:
             self._documents.discard(request)
             self._show_depth()
@@ -197,11 +197,24 @@ class EncoderBatcher:
         require_within(lengths, self.encoder.spec.max_tokens)
         return [Prepared(tokens, text) for tokens, text in zip(lengths, texts, strict=True)]
 
-    def _encode_batch(self, found: Sequence[Waiting]) -> Vectors:
+    def _encode_batch(self, found: Sequence[Waiting]) -> Embeddings:
         documents = [waiting.document for waiting in found]
         if self._preparing is not None:
             return self._preparing.encode_prepared(documents)
-        return self.encoder.encode_documents([str(document.payload) for document in documents])
+        vectors = self.encoder.encode_documents([str(document.payload) for document in documents])
+        return Embeddings(vectors, [b""] * len(documents))
+
+    def _embed_queries(self, texts: Sequence[str]) -> list[QueryEmbedding]:
+        if self._preparing is not None:
+            found = self._preparing.embed_queries(texts)
+        else:
+            # Copied, so that a cached row does not keep those beside it.
+            found = [QueryEmbedding(vector.copy()) for vector in self.encoder.encode_queries(texts)]
+        for embedding in found:  # the cache gives the same arrays to every asker
+            for values in (embedding.vector, embedding.tokens, embedding.spans):
+                if values is not None:
+                    values.setflags(write=False)
+        return found
 
     def _start_work(self, arrived: asyncio.Event) -> None:
         self._show_depth()
@@ -241,7 +254,7 @@ class EncoderBatcher:
         for query in batch:
             metrics.WAIT_SECONDS.labels("queries").observe(started - query.since)
         outcome = await self._attempt(
-            self._querying, "queries", len(batch), lambda: self.encoder.encode_queries([query.text for query in batch])
+            self._querying, "queries", len(batch), lambda: self._embed_queries([query.text for query in batch])
         )
         for place, query in enumerate(batch):
             if query.future.done():
@@ -249,9 +262,7 @@ class EncoderBatcher:
             if isinstance(outcome, BaseException):
                 query.future.set_exception(outcome)
             else:
-                vector = outcome[place].copy()
-                vector.setflags(write=False)  # the cache gives the same array to every asker
-                query.future.set_result(vector)
+                query.future.set_result(outcome[place])
 
     def _take_queries(self, most: int) -> list[_Query]:
         return [self._queries.popleft() for _ in range(min(most, len(self._queries)))]
@@ -276,14 +287,15 @@ class EncoderBatcher:
                 self._documents.discard(request)
                 request.future.set_exception(outcome)
                 continue
-            request.vectors[waiting.place] = outcome[place]
+            request.vectors[waiting.place] = outcome.vectors[place]
+            request.codes[waiting.place] = outcome.codes[place]
             request.left -= 1
             if not request.left:
-                request.future.set_result(request.vectors)
+                request.future.set_result(Embeddings(request.vectors, request.codes))
 
     async def _attempt(
-        self, threads: ThreadPoolExecutor, kind: str, texts: int, encode: Callable[[], Vectors]
-    ) -> Vectors | BaseException:
+        self, threads: ThreadPoolExecutor, kind: str, texts: int, encode: Callable[[], T]
+    ) -> T | BaseException:
         """What the encoder's thread returned or raised; an error is the callers', never the runner's."""
         self._show_depth()
         metrics.BATCH_TEXTS.labels(kind).observe(texts)
@@ -307,7 +319,7 @@ class EncoderBatcher:
         return EncoderUnavailableError()
 
     def _refuse_waiting(self, error: MemsvcError) -> None:
-        futures = [query.future for query in self._queries]
+        futures: list[asyncio.Future[Any]] = [query.future for query in self._queries]
         futures += [request.future for request in self._documents.clear()]
         for future in futures:
             if not future.done():

@@ -16,7 +16,7 @@ from memsvc.errors import ConfigurationError
 from memsvc.inference.device import choose_device, choose_dtype
 from memsvc.inference.registry import BUNDLED, bundled_folder, check_hash, file_hash, find_known
 from memsvc.inference.threads import choose_threads
-from memsvc.inference.tokenized import Layout, TokenizedEncoder
+from memsvc.inference.tokenized import Layout, Passed, TokenizedEncoder
 from memsvc.inference.types import EncoderSpec
 
 # On a CPU each batch is computed by one thread, and several batches at once: as many texts a second as with torch's own
@@ -33,8 +33,8 @@ class TorchForward:
         self._has_types = "token_type_ids" in model.tokenizer.model_input_names
 
     @torch.inference_mode()
-    def __call__(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.floating]:
-        """Pooled values, float32[n, dimension]."""
+    def __call__(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> Passed:
+        """Pooled values and those of each token, float32; a model without token outputs gives none of them."""
         features: dict[str, Any] = {
             "input_ids": torch.from_numpy(ids).to(self._device),
             "attention_mask": torch.from_numpy(mask).to(self._device),
@@ -43,7 +43,12 @@ class TorchForward:
             features["token_type_ids"] = torch.zeros_like(features["input_ids"])
         for module in self._model:
             features = module(features)
-        return cast("NDArray[np.floating]", features["sentence_embedding"].float().cpu().numpy())
+        tokens = features.get("token_embeddings")
+        return Passed(_to_numpy(features["sentence_embedding"]), None if tokens is None else _to_numpy(tokens))
+
+
+def _to_numpy(values: torch.Tensor) -> NDArray[np.float32]:
+    return cast("NDArray[np.float32]", values.float().cpu().numpy())
 
 
 def load_local(settings: Settings) -> TokenizedEncoder:

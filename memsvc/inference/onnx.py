@@ -13,7 +13,7 @@ from memsvc.config import Settings
 from memsvc.errors import ConfigurationError
 from memsvc.inference.registry import BUNDLED, INT8, bundled_folder, check_hash, file_hash
 from memsvc.inference.threads import choose_threads
-from memsvc.inference.tokenized import Layout, TokenizedEncoder
+from memsvc.inference.tokenized import Layout, Passed, TokenizedEncoder
 from memsvc.inference.types import EncoderSpec
 
 WEIGHTS = ("model.onnx", "onnx/model.onnx")
@@ -37,14 +37,25 @@ class OnnxForward:
         self._pooling = pooling
         self.dimension = int(self._session.get_outputs()[0].shape[-1])
 
-    def __call__(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.floating]:
-        """Pooled values, float32[n, dimension]."""
-        return np.stack([self._pooled(row[kept == 1]) for row, kept in zip(ids, mask, strict=True)])
+    def __call__(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> Passed:
+        """Pooled values and, from a model that gives them, those of each token."""
+        pooled = []
+        tokens = np.zeros((*ids.shape, self.dimension), np.float32)
+        has_tokens = False
+        for row, kept in enumerate(mask == 1):
+            found = self._run(ids[row, kept])
+            pooled.append(self._pool(found))
+            if found.ndim > 1:
+                tokens[row, kept], has_tokens = found, True
+        return Passed(np.stack(pooled), tokens if has_tokens else None)
 
-    def _pooled(self, ids: NDArray[np.int64]) -> Any:
+    def _run(self, ids: NDArray[np.int64]) -> NDArray[np.floating]:
         tokens = ids.reshape(1, -1)
         known = {"input_ids": tokens, "attention_mask": np.ones_like(tokens), "token_type_ids": np.zeros_like(tokens)}
         found: NDArray[np.floating] = self._session.run(None, {name: known[name] for name in self._inputs})[0][0]
+        return found
+
+    def _pool(self, found: NDArray[np.floating]) -> Any:
         if found.ndim == 1:
             return found
         places = {"cls": slice(0, 1), "lasttoken": slice(-1, None)}

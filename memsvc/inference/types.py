@@ -39,6 +39,35 @@ class EncoderSpec:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """What an encoder makes of n documents.
+
+    `vectors` float32[n, dimension] are unit vectors, a row of NaN for a document that was not done in time. `codes` are
+    each one's token codes (`inference.token_codes`), empty where the encoder makes none.
+    """
+
+    vectors: Vectors
+    codes: Sequence[bytes]
+
+    def part(self, start: int, stop: int) -> "Embeddings | None":
+        """Those of the documents from `start` up to `stop`; None unless all of them are done."""
+        vectors = self.vectors[start:stop]
+        return None if np.isnan(vectors).any() else Embeddings(vectors, self.codes[start:stop])
+
+
+@dataclass(frozen=True, slots=True)
+class QueryEmbedding:
+    """What an encoder makes of a query: a unit vector float32[dimension], and its tokens, where it tells them.
+
+    `tokens` float32[q, b] are unit vectors that `TokenTable.best` takes, `spans` int[q, 2] the characters of each.
+    """
+
+    vector: Vectors
+    tokens: Vectors | None = None
+    spans: NDArray[np.int64] | None = None
+
+
 class Encoder(Protocol):
     """Turns texts into unit vectors, `float32[n, dimension]`. The batcher calls it from a thread."""
 
@@ -83,6 +112,10 @@ class PreparingEncoder(Encoder, Protocol):
         """Tokenise. `ValueError` when a text is over `spec.max_tokens`. Safe to call from another thread."""
         ...
 
-    def encode_prepared(self, documents: Sequence[Prepared]) -> Vectors:
-        """`float32[n, dimension]` in the order given."""
+    def encode_prepared(self, documents: Sequence[Prepared]) -> Embeddings:
+        """In the order given; token codes come from the same pass as the vectors."""
+        ...
+
+    def embed_queries(self, texts: Sequence[str]) -> list[QueryEmbedding]:
+        """Vectors and tokens from one pass; a query over `spec.max_tokens` has no tokens."""
         ...

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import NamedTuple
 
-from memsvc.inference.types import Prepared, Vectors
+from memsvc.inference.types import Embeddings, Prepared, Vectors
 
 # A batch that would stay small may take texts up to this much longer than the one it was made for.
 _STRETCH = 1.25
@@ -16,11 +16,12 @@ _STRETCH = 1.25
 
 @dataclass(slots=True, eq=False)
 class DocumentRequest:
-    """The documents of one caller. `vectors` is filled as its batches are done; `left` are still to come."""
+    """The documents of one caller. `vectors` and `codes` are filled as its batches are done; `left` are to come."""
 
     documents: Sequence[Prepared]
     vectors: Vectors
-    future: asyncio.Future[Vectors]
+    codes: list[bytes]
+    future: asyncio.Future[Embeddings]
     since: float
     left: int = field(init=False)
     started: bool = field(default=False, init=False)

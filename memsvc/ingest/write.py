@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NoReturn
 
-import numpy as np
 import structlog
-from numpy.typing import NDArray
 
 from memsvc.errors import ConflictError, EncoderUnavailableError, FieldError, InvalidRequestError
 from memsvc.ids import MemoryId, ReceiptId, SessionId, SpaceId, new_uuid
 from memsvc.inference.batcher import EncoderBatcher
+from memsvc.inference.types import Embeddings
 from memsvc.ingest.operations import record
 from memsvc.ingest.plan import Placement, place
 from memsvc.ingest.prepare import Item
@@ -31,8 +30,6 @@ from memsvc.store.versions import Operation
 from memsvc.store.writes import Existing, NewMemory
 
 log = structlog.get_logger(__name__)
-
-Vectors = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +76,7 @@ async def write(ingest: Ingest, order: WriteOrder) -> Written:
     if replay is not None:
         return Written(replay, replayed=True)
     units = await asyncio.to_thread(_cut_all, ingest, order.items)
-    vectors = await _encode(ingest, units, fresh) if order.wait else {}
+    embeddings = await _encode(ingest, units, fresh) if order.wait else {}
     async with ingest.database.write(order.caller.tenant_id) as session:
         space = await spaces.lock_space(session, order.caller, order.space)
         replay = await _find_replay(session, order)
@@ -90,7 +87,7 @@ async def write(ingest: Ingest, order: WriteOrder) -> Written:
         placements = place(order.items, await _find_existing(session, space.id, order, sessions), sessions)
         created = [placement for placement in placements if placement.duplicate_of is None]
         memories = [
-            _new_memory(placement, sessions, space, space.next_memory + offset, units, vectors, order.now)
+            _new_memory(placement, sessions, space, space.next_memory + offset, units, embeddings, order.now)
             for offset, placement in enumerate(created)
         ]
         if memories:
@@ -166,22 +163,22 @@ def _cut_all(ingest: Ingest, items: Sequence[Item]) -> dict[MemoryId, Units]:
     return {item.id: unit for item, unit in zip(items, units, strict=True)}
 
 
-async def _encode(ingest: Ingest, units: Mapping[MemoryId, Units], wanted: set[MemoryId]) -> dict[MemoryId, Vectors]:
+async def _encode(ingest: Ingest, units: Mapping[MemoryId, Units], wanted: set[MemoryId]) -> dict[MemoryId, Embeddings]:
     texts = [text for memory_id, unit in units.items() if memory_id in wanted for text in unit.texts]
     try:
         encoded = await ingest.batcher.encode_documents(texts, within_s=ingest.write_wait_s)
     except EncoderUnavailableError:
         log.warning("encoder_unavailable", pending=len(wanted))
         return {}
-    vectors: dict[MemoryId, Vectors] = {}
+    embeddings: dict[MemoryId, Embeddings] = {}
     start = 0
     for memory_id, unit in units.items():
         if memory_id in wanted:
-            found = encoded[start : start + len(unit.texts)]
+            found = encoded.part(start, start + len(unit.texts))
             start += len(unit.texts)
-            if not np.isnan(found).any():
-                vectors[memory_id] = found
-    return vectors
+            if found is not None:
+                embeddings[memory_id] = found
+    return embeddings
 
 
 def _new_memory(
@@ -190,7 +187,7 @@ def _new_memory(
     space: Space,
     number: int,
     units: Mapping[MemoryId, Units],
-    vectors: Mapping[MemoryId, Vectors],
+    embeddings: Mapping[MemoryId, Embeddings],
     now: datetime,
 ) -> NewMemory:
     item = placement.item
@@ -214,7 +211,7 @@ def _new_memory(
         expires_at=item.expires_at,
         metadata=item.metadata,
         chunks=units[item.id].chunks,
-        vectors=vectors.get(item.id),
+        embeddings=embeddings.get(item.id),
         valid_from=None if item.valid_from is None else item.valid_from[0],
         valid_from_precision=None if item.valid_from is None else item.valid_from[1],
         valid_to=None if item.valid_to is None else item.valid_to[0],
@@ -251,7 +248,7 @@ async def store_memories(
         chunks=chunks,
         terms=sum(chunk.length for memory in memories for chunk in memory.chunks),
     )
-    if any(memory.vectors is None for memory in memories):
+    if any(memory.embeddings is None for memory in memories):
         await enqueue(ingest.queue, session, "embed", space.id)
     if not space.ann and space.next_chunk + chunks > ingest.exact_scan_limit:
         await enqueue(ingest.queue, session, "index", space.id)

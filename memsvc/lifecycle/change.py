@@ -5,15 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-import numpy as np
-
 from memsvc.errors import ConflictError, EncoderUnavailableError, FieldError
 from memsvc.ids import MemoryId
+from memsvc.inference.types import Embeddings
 from memsvc.ingest.operations import record
 from memsvc.ingest.prepare import content_hash
 from memsvc.ingest.supersede import check_supersedable, supersede
 from memsvc.ingest.units import Units, cut
-from memsvc.ingest.write import Ingest, Vectors
+from memsvc.ingest.write import Ingest
 from memsvc.lifecycle import packing
 from memsvc.lifecycle.states import check_editable, check_transition, check_version
 from memsvc.queue import enqueue
@@ -55,7 +54,7 @@ async def edit(ingest: Ingest, caller: Caller, target: Target, change: Change, *
     check_editable(before)
     content = None if change.content == before.content else change.content
     units = None if content is None else await cut_content(ingest, content, before.name)
-    vectors = None if units is None else await encode_units(ingest, units)
+    embeddings = None if units is None else await encode_units(ingest, units)
     async with ingest.database.write(caller.tenant_id) as session:
         before, space = await memories.lock_record(session, target.id, caller=caller, when=when)
         check_version(before, target.version)
@@ -64,14 +63,14 @@ async def edit(ingest: Ingest, caller: Caller, target: Target, change: Change, *
         header = dict(change.header)
         if units is not None and content is not None:
             number = space.next_memory
-            chunked = ChunkedContent(target.id, number, units.chunks, vectors)
+            chunked = ChunkedContent(target.id, number, units.chunks, embeddings)
             await versions.insert_content(session, space, chunked, content, encoder_id=ingest.encoder_id)
             header |= {
                 "content_number": number,
                 "content_hash": content_hash(content),
-                "searchable": vectors is not None,
+                "searchable": embeddings is not None,
             }
-            if vectors is None:
+            if embeddings is None:
                 await enqueue(ingest.queue, session, "embed", space.id)
         await versions.revise(session, operation, [target.id], header)
         await packing.bring_back(ingest, session, operation, [target.id])
@@ -157,10 +156,10 @@ async def cut_content(ingest: Ingest, content: str, name: str | None) -> Units:
     )
 
 
-async def encode_units(ingest: Ingest, units: Units) -> Vectors | None:
-    """Their vectors, float32[n, d]; None when the encoder does not give them in the time that a write waits."""
+async def encode_units(ingest: Ingest, units: Units) -> Embeddings | None:
+    """Their embeddings; None when the encoder does not give them in the time that a write waits."""
     try:
-        vectors = await ingest.batcher.encode_documents(units.texts, within_s=ingest.write_wait_s)
+        made = await ingest.batcher.encode_documents(units.texts, within_s=ingest.write_wait_s)
     except EncoderUnavailableError:
         return None
-    return None if np.isnan(vectors).any() else vectors
+    return made.part(0, len(units.texts))

@@ -10,10 +10,11 @@ from uuid import UUID
 import numpy as np
 
 from memsvc.ids import MemoryId, SessionId, SpaceId
+from memsvc.inference.types import Embeddings
 from memsvc.ingest.prepare import content_hash
 from memsvc.ingest.retention import retained_until
 from memsvc.ingest.units import MAX_LENGTH
-from memsvc.ingest.write import Ingest, Vectors, store_memories
+from memsvc.ingest.write import Ingest, store_memories
 from memsvc.lifecycle import packing
 from memsvc.lifecycle.change import cut_content
 from memsvc.queue import enqueue
@@ -134,10 +135,10 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class _Searchable:
-    """A content's chunks, and their vectors unless some are still to be computed."""
+    """A content's chunks, and their embeddings unless some are still to be computed."""
 
     chunks: tuple[NewChunk, ...]
-    vectors: Vectors | None
+    embeddings: Embeddings | None
 
 
 async def apply(delivery: Delivery, space: Space, mirror: Mirror) -> None:
@@ -221,7 +222,7 @@ def _new_copy(
         expires_at=source.expires_at,
         metadata=source.metadata,
         chunks=searchable.chunks,
-        vectors=searchable.vectors,
+        embeddings=searchable.embeddings,
         valid_from=source.valid_from,
         valid_from_precision=source.valid_from_precision,
         valid_to=source.valid_to,
@@ -240,14 +241,14 @@ async def _change(delivery: Delivery, copy: Record, source: Record, searchable: 
     header = header_of(source, delivery.copied)
     if source.content_hash != copy.content_hash:
         space = (await memories.lock_spaces(session, {copy.space_id}))[copy.space_id]  # its counters have moved
-        content = ChunkedContent(copy.id, space.next_memory, searchable.chunks, searchable.vectors)
+        content = ChunkedContent(copy.id, space.next_memory, searchable.chunks, searchable.embeddings)
         await versions.insert_content(session, space, content, source.content, encoder_id=ingest.encoder_id)
         header |= {
             "content_number": space.next_memory,
             "content_hash": content_hash(source.content),
-            "searchable": searchable.vectors is not None,
+            "searchable": searchable.embeddings is not None,
         }
-        if searchable.vectors is None:
+        if searchable.embeddings is None:
             await enqueue(ingest.queue, session, "embed", space.id)
     await versions.revise(session, delivery.operation, [copy.id], header)
 
@@ -273,6 +274,7 @@ def _take_over(source: Record, stored: Sequence[StoredChunk], encoder_id: int) -
         terms = Counter(analyze(document_text(source.content[each.start : each.end], source.name)))
         chunks.append(NewChunk(each.start, each.end, terms, min(terms.total(), MAX_LENGTH)))
     vectors = [each.vector for each in stored if each.vector is not None and each.encoder_id == encoder_id]
-    if not stored:
-        return _Searchable((), np.empty((0, 0), np.float32))
-    return _Searchable(tuple(chunks), np.stack(vectors) if len(vectors) == len(stored) else None)
+    if len(vectors) < len(stored):
+        return _Searchable(tuple(chunks), None)
+    rows = np.stack(vectors) if vectors else np.empty((0, 0), np.float32)
+    return _Searchable(tuple(chunks), Embeddings(rows, [each.codes for each in stored]))

@@ -11,11 +11,12 @@ from datetime import datetime
 
 from memsvc.errors import FieldError, InvalidRequestError, NotFoundError, PreconditionFailedError
 from memsvc.ids import MemoryId, new_uuid
+from memsvc.inference.types import Embeddings
 from memsvc.ingest.operations import record
 from memsvc.ingest.prepare import content_hash
 from memsvc.ingest.retention import retained_until
 from memsvc.ingest.units import Units
-from memsvc.ingest.write import Ingest, Vectors, store_memories
+from memsvc.ingest.write import Ingest, store_memories
 from memsvc.lifecycle.change import cut_content, encode_units
 from memsvc.lifecycle.states import check_editable, check_version
 from memsvc.queue import enqueue
@@ -60,12 +61,12 @@ async def edit_section(ingest: Ingest, order: CoreOrder) -> Record:
         text = apply_edit("" if before is None else before.content, order.edit)
         _check_bound(sections, order, text, Policies().core_tokens if limit is None else limit)
         units = await cut_content(ingest, text, order.label)
-        vectors = await encode_units(ingest, units)
+        embeddings = await encode_units(ingest, units)
         async with ingest.database.write(order.caller.tenant_id) as session:
             space = await spaces.lock_space(session, order.caller, order.space)
             now = await core.list_sections(session, order.space, caller=order.caller, when=When(order.now))
             if _versions(now) == _versions(sections):
-                await _store(ingest, session, space, order, before, text, units, vectors)
+                await _store(ingest, session, space, order, before, text, units, embeddings)
                 found = await core.list_sections(session, order.space, caller=order.caller, when=When(order.now))
                 return next(one for one in found if one.name == order.label)
     raise PreconditionFailedError(f"the core memory of {order.space} kept changing; nothing was written")
@@ -144,28 +145,28 @@ async def _store(
     before: Record | None,
     text: str,
     units: Units,
-    vectors: Vectors | None,
+    embeddings: Embeddings | None,
 ) -> None:
     operation = await record(
         ingest.queue, session, space, "core", caller=order.caller, now=order.now, reason=order.edit.reason
     )
     if before is None:
-        memory = _new_section(space, order, text, units, vectors)
+        memory = _new_section(space, order, text, units, embeddings)
         await store_memories(ingest, session, space, [memory], operation=operation, caller=order.caller)
         return
-    content = ChunkedContent(before.id, space.next_memory, units.chunks, vectors)
+    content = ChunkedContent(before.id, space.next_memory, units.chunks, embeddings)
     await versions.insert_content(session, space, content, text, encoder_id=ingest.encoder_id)
     header = {
         "content_number": space.next_memory,
         "content_hash": content_hash(text),
-        "searchable": vectors is not None,
+        "searchable": embeddings is not None,
     }
     await versions.revise(session, operation, [before.id], header)
-    if vectors is None:
+    if embeddings is None:
         await enqueue(ingest.queue, session, "embed", space.id)
 
 
-def _new_section(space: Space, order: CoreOrder, text: str, units: Units, vectors: Vectors | None) -> NewMemory:
+def _new_section(space: Space, order: CoreOrder, text: str, units: Units, embeddings: Embeddings | None) -> NewMemory:
     return NewMemory(
         id=MemoryId(new_uuid()),
         number=space.next_memory,
@@ -185,6 +186,6 @@ def _new_section(space: Space, order: CoreOrder, text: str, units: Units, vector
         expires_at=None,
         metadata={},
         chunks=units.chunks,
-        vectors=vectors,
+        embeddings=embeddings,
         retained_until=retained_until(space.policies, "core", order.now),
     )

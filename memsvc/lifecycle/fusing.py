@@ -11,11 +11,12 @@ import orjson
 
 from memsvc.errors import ConflictError, FieldError, FrozenError, InvalidRequestError
 from memsvc.ids import MemoryId, OperationId, SpaceId, new_uuid
+from memsvc.inference.types import Embeddings
 from memsvc.ingest.operations import record
 from memsvc.ingest.prepare import content_hash
 from memsvc.ingest.retention import retained_until
 from memsvc.ingest.units import Units
-from memsvc.ingest.write import Ingest, Vectors, store_memories
+from memsvc.ingest.write import Ingest, store_memories
 from memsvc.lifecycle.branches import copy_memories
 from memsvc.lifecycle.change import cut_content, encode_units
 from memsvc.lifecycle.fuse import FUSED, Conflict, Fused, find_conflict, fuse_contents
@@ -102,12 +103,12 @@ async def fuse(ingest: Ingest, order: FuseOrder, *, dry_run: bool) -> FusedMemor
     if dry_run:
         return FusedMemory(plan, None, None)
     units = await cut_content(ingest, plan.fused.text, _name(plan.sources))
-    vectors = await encode_units(ingest, units)
+    embeddings = await encode_units(ingest, units)
     async with ingest.database.write(order.caller.tenant_id) as session:
         records, spaces = await memories.lock_records(session, ids, caller=order.caller, when=when)
         _check_unchanged(plan.sources, records)
         space = spaces[plan.sources[0].space_id]
-        made = new_memory(plan, space, units, vectors, now=order.now)
+        made = new_memory(plan, space, units, embeddings, now=order.now)
         operation = await record(
             ingest.queue,
             session,
@@ -146,7 +147,9 @@ def plan_fuse(records: Sequence[Record], kind: Kind | None) -> FusePlan:
     return FusePlan(tuple(ordered), fuse_contents(ordered), found, frozen)
 
 
-def new_memory(plan: FusePlan, space: Space, units: Units, vectors: Vectors | None, *, now: datetime) -> NewMemory:
+def new_memory(
+    plan: FusePlan, space: Space, units: Units, embeddings: Embeddings | None, *, now: datetime
+) -> NewMemory:
     """The record of a fusion: as wide in time as its sources together, as closely kept as the closest of them. Pure."""
     sources, text = plan.sources, plan.fused.text
     latest = max((one for one in sources if one.occurred_at), key=lambda one: one.occurred_at or now, default=None)
@@ -172,7 +175,7 @@ def new_memory(plan: FusePlan, space: Space, units: Units, vectors: Vectors | No
         expires_at=min((one.expires_at for one in sources if one.expires_at), default=None),
         metadata=_shared_metadata(sources),
         chunks=units.chunks,
-        vectors=vectors,
+        embeddings=embeddings,
         valid_from=None if first is None else first.valid_from,
         valid_from_precision=None if first is None else first.valid_from_precision,
         valid_to=None if last is None else last.valid_to,

@@ -13,12 +13,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import numpy as np
-
 from memsvc.errors import BusyError, EncoderUnavailableError
 from memsvc.ids import MemoryId, PackId, SpaceId, TenantId
+from memsvc.inference.types import Embeddings
 from memsvc.ingest.units import Units, cut_all
-from memsvc.ingest.write import Ingest, Vectors
+from memsvc.ingest.write import Ingest
 from memsvc.queue import enqueue
 from memsvc.store import erasure, memories, packs, spaces, versions
 from memsvc.store.bundle_chunks import insert_many
@@ -50,7 +49,7 @@ class Prepared:
     """Packed contents cut into units again, with vectors as far as the encoder gave them, before a transaction."""
 
     units: Mapping[Key, Units] = field(default_factory=dict)
-    vectors: Mapping[Key, Vectors] = field(default_factory=dict)
+    embeddings: Mapping[Key, Embeddings] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,14 +138,14 @@ async def prepare(
         )
     except (EncoderUnavailableError, BusyError):
         return Prepared(units)
-    vectors: dict[Key, Vectors] = {}
+    embeddings: dict[Key, Embeddings] = {}
     start = 0
     for key, each in units.items():
-        rows = encoded[start : start + len(each.texts)]
+        rows = encoded.part(start, start + len(each.texts))
         start += len(each.texts)
-        if not np.isnan(rows).any():
-            vectors[key] = rows
-    return Prepared(units, vectors)
+        if rows is not None:
+            embeddings[key] = rows
+    return Prepared(units, embeddings)
 
 
 async def _cut(ingest: Ingest, contents: Sequence[Packed]) -> dict[Key, Units]:
@@ -172,10 +171,10 @@ async def unpack(
     missing = [one for one in contents if one.key not in prepared.units]
     units = {**prepared.units, **(await _cut(ingest, missing) if missing else {})}
     chunked = [
-        ChunkedContent(one.memory_id, one.number, units[one.key].chunks, prepared.vectors.get(one.key))
+        ChunkedContent(one.memory_id, one.number, units[one.key].chunks, prepared.embeddings.get(one.key))
         for one in contents
     ]
-    waiting = {one.memory_id for one in contents if one.current and one.key not in prepared.vectors}
+    waiting = {one.memory_id for one in contents if one.current and one.key not in prepared.embeddings}
     await packs.put_back(session, contents, pending=waiting)
     chunks, terms = await insert_many(session, space, chunked, ingest.encoder_id)
     await spaces.advance_space(session, space.id, memories=0, chunks=chunks, terms=terms)

@@ -13,6 +13,7 @@ from pydantic import JsonValue
 from memsvc.blobs.check import Tensor
 from memsvc.errors import ConflictError, FieldError, FrozenError, InvalidRequestError, NotFoundError
 from memsvc.ids import MemoryId, SpaceId, new_uuid
+from memsvc.inference.types import Embeddings
 from memsvc.ingest.operations import record
 from memsvc.ingest.prepare import content_hash
 from memsvc.ingest.retention import retained_until
@@ -31,7 +32,7 @@ from memsvc.store.writes import NewMemory
 from memsvc.text.prefixes import BLOCK, chain, seed
 
 PayloadType = Literal["activation", "parametric"]
-NO_VECTORS = np.empty((0, 0), np.float32)
+NO_EMBEDDINGS = Embeddings(np.empty((0, 0), np.float32), ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +224,7 @@ def _new_memory(order: TensorOrder, space: Space, now: datetime) -> NewMemory:
         expires_at=order.expires_at,
         metadata=order.metadata,
         chunks=(),
-        vectors=NO_VECTORS,
+        embeddings=NO_EMBEDDINGS,
         visibility=order.visibility,
         retained_until=retained_until(space.policies, order.kind, now),
         payload_type=order.payload_type,

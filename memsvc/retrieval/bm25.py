@@ -37,11 +37,16 @@ class LexicalStats:
 
 @dataclass(frozen=True, slots=True)
 class LexicalScores:
-    """Chunks that hold any of the terms, ascending, with their BM25 sums; `attainable` is the terms' idf sum."""
+    """Chunks that hold any of the terms, ascending, with their BM25 sums; `idf` is what each term weighs."""
 
     chunk: Numbers
     score: Floats
-    attainable: float
+    idf: Mapping[str, float]
+
+    @property
+    def attainable(self) -> float:
+        """The idf of all terms together."""
+        return sum(self.idf.values())
 
     def best(self, limit: int) -> list[int]:
         """Numbers of the `limit` best chunks, best first; equal scores by number."""
@@ -56,7 +61,8 @@ class LexicalScores:
 
     def share(self, score: Floats) -> Floats:
         """Scores as shares of the attainable: about 0 to 1, never more than k1 + 1."""
-        return score / np.float32(self.attainable) if self.attainable > 0 else np.zeros_like(score)
+        attainable = self.attainable
+        return score / np.float32(attainable) if attainable > 0 else np.zeros_like(score)
 
 
 def idf(chunks: int, holding: int) -> float:
@@ -111,13 +117,12 @@ def score_terms(
     holding = {term: len(found) for term, found in postings.items()} if stats.holding is None else stats.holding
     weights = {term: idf(stats.chunks, holding.get(term, 0)) for term in wanted}
     held = [(postings[term], weights[term]) for term in wanted if len(postings.get(term, ()))]
-    attainable = sum(weights.values())
     if not held:
-        return LexicalScores(np.empty(0, np.int64), np.empty(0, np.float32), attainable)
+        return LexicalScores(np.empty(0, np.int64), np.empty(0, np.float32), weights)
     entries = np.concatenate([posting for posting, _ in held])
     weight = np.repeat([weight for _, weight in held], [len(posting) for posting, _ in held])
     tf = entries["tf"].astype(np.float64)
     relative = entries["length"] / max(stats.mean_length, 1.0)
     gain = weight * tf * (settings.k1 + 1) / (tf + settings.k1 * (1 - settings.b + settings.b * relative))
     chunk, place = np.unique(entries["chunk"].astype(np.int64), return_inverse=True)
-    return LexicalScores(chunk, np.bincount(place, gain, len(chunk)).astype(np.float32), attainable)
+    return LexicalScores(chunk, np.bincount(place, gain, len(chunk)).astype(np.float32), weights)

@@ -10,6 +10,7 @@ from memsvc.retrieval import cues
 from memsvc.retrieval.bm25 import LexicalScores
 from memsvc.retrieval.diversify import choose
 from memsvc.retrieval.fuse import Scale
+from memsvc.retrieval.late import OFFSETS
 from memsvc.retrieval.model import ChunkArrays, Evidence, Floats, MemoryTable, Numbers, Rows, ScoreSheet
 from memsvc.retrieval.query import QueryReading
 from memsvc.retrieval.recipes import Recipe
@@ -28,13 +29,15 @@ _NEAR = 0.4
 class Shortlist:
     """The best memories of the first stage, best first, with the chunk of its own that speaks for each.
 
-    `best_key` is the chunk of another that speaks better for it still, -1 for none. `dense` is the scale of the whole
-    table's cosines, on which later cosines are put.
+    `best_key` is the chunk of another that speaks better for it still, -1 for none. `windows` int64[n, offsets] are
+    the chunks that speak for it and its neighbours, in the order of `late.OFFSETS`. `dense` is the scale of the
+    whole table's cosines, on which later cosines are put.
     """
 
     sheet: ScoreSheet
     best_chunk: Numbers
     best_key: Numbers
+    windows: Numbers
     dense: Scale
 
 
@@ -42,7 +45,8 @@ def first_stage(chunks: ChunkArrays, lexical: LexicalScores, recipe: Recipe, *, 
     """Score every memory of the table by itself and in its window; keep the recipe's candidates, at least k."""
     table = MemoryTable.of(chunks)
     if not len(table.memory):
-        return Shortlist(ScoreSheet(table.memory), np.empty(0, np.int64), np.empty(0, np.int64), Scale(0.0, 0.0))
+        none = np.empty(0, np.int64)
+        return Shortlist(ScoreSheet(table.memory), none, none, np.empty((0, len(OFFSETS)), np.int64), Scale(0.0, 0.0))
     of_words, is_key = lexical.at(chunks.chunk), chunks.share > 0
     cosine = lift(table, chunks)
     dense = table.fold(cosine)
@@ -67,7 +71,14 @@ def first_stage(chunks: ChunkArrays, lexical: LexicalScores, recipe: Recipe, *, 
     own = table.best_rows(np.where(is_key, np.float32(-np.inf), of_chunk))
     best_key = np.where(is_key[best], chunks.chunk[best], -1)
     kept = sheet.ranking()[: max(recipe.candidates, k)]
-    return Shortlist(sheet.take(kept), chunks.chunk[own][kept], best_key[kept], scale)
+    speaking = chunks.chunk[own]
+    return Shortlist(sheet.take(kept), speaking[kept], best_key[kept], _windows(table, speaking, kept), scale)
+
+
+def _windows(table: MemoryTable, speaking: Numbers, kept: Rows) -> Numbers:
+    rows = neighbour_rows(table, max(map(abs, OFFSETS)))
+    columns = [np.arange(len(speaking)) if offset == 0 else rows[offset] for offset in OFFSETS]
+    return np.stack([np.where(column >= 0, speaking[column], -1)[kept] for column in columns], axis=1)
 
 
 def lift(table: MemoryTable, chunks: ChunkArrays) -> Floats:
@@ -84,18 +95,28 @@ def lift(table: MemoryTable, chunks: ChunkArrays) -> Floats:
 
 
 def second_stage(
-    shortlist: Shortlist, evidence: Sequence[Evidence], query: QueryReading, query_vector: Floats | None, recipe: Recipe
+    shortlist: Shortlist,
+    evidence: Sequence[Evidence],
+    query: QueryReading,
+    query_vector: Floats | None,
+    recipe: Recipe,
+    *,
+    late: Floats | None = None,
 ) -> ScoreSheet:
     """The shortlist with exact cosines and cues, one row an `evidence`, in its order.
 
-    What vanished between the statements is simply not in `evidence`; what is in it must be on the shortlist.
+    What vanished between the statements is simply not in `evidence`; what is in it must be on the shortlist. `late`
+    float32[n] is the late interaction of the shortlist's memories, NaN where it is not known.
     """
-    sheet = shortlist.sheet.take(_rows(shortlist.sheet.memory, evidence))
+    rows = _rows(shortlist.sheet.memory, evidence)
+    sheet = shortlist.sheet.take(rows)
     weights = recipe.weights
     dense = sheet.columns["dense"].raw
     if query_vector is not None:
         dense = exact_cosines(query_vector, evidence, dense)
         sheet = sheet.with_column("dense", dense, weights.dense * shortlist.dense.standardize(dense))
+    if late is not None:
+        sheet = sheet.with_column("late", late[rows], np.float32(weights.late) * known_or_mean(late[rows]))
     relevance = np.clip(shortlist.dense.standardize(dense) / np.float32(_ON_TOPIC), 0, 1)
     for stage, weight, raw in (
         ("speaker", weights.speaker, cues.speaker(query, evidence)),
@@ -109,6 +130,14 @@ def second_stage(
         sheet = sheet.with_column(stage, raw, np.float32(weight) * raw)
     behind = outdated(sheet.memory, sheet.total, evidence)
     return sheet.with_column("outdated", behind, -behind)
+
+
+def known_or_mean(values: Floats) -> Floats:
+    """The values with their mean, neither praise nor blame, in the place of NaN; 0 where all are NaN."""
+    missing = np.isnan(values)
+    if missing.all():
+        return np.zeros_like(values)
+    return np.where(missing, values[~missing].mean(), values)
 
 
 def outdated(memory: Numbers, total: Floats, evidence: Sequence[Evidence]) -> Floats:

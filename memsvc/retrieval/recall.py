@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from memsvc.errors import BusyError, EncoderUnavailableError
 from memsvc.ids import MemoryId, SpaceId
 from memsvc.inference.batcher import EncoderBatcher
+from memsvc.inference.types import QueryEmbedding
+from memsvc.retrieval import late
 from memsvc.retrieval.accesses import AccessLog
 from memsvc.retrieval.bm25 import LexicalScores, LexicalStats, Seen, restrict, score_terms
 from memsvc.retrieval.budget import pack
@@ -72,10 +74,11 @@ class Recaller:
                 await asyncio.sleep(0)
             async with self._database.pipeline(plan.caller.tenant_id) as session:
                 grounds = await search.find_ground(session, scope, plan.spaces, terms)
-            vector = await watch.wait_for(encoding, "dense")
+            embedding = await watch.wait_for(encoding, "dense")
         finally:
             encoding.cancel()
         watch.lap("encode")
+        vector = None if embedding is None else embedding.vector
         if vector is None and not is_on(recipe, "lexical"):
             grounds = []  # nothing is left that could tell one memory from another
         spaces = [ground.space.id for ground in grounds]
@@ -88,7 +91,11 @@ class Recaller:
             candidates = await _hydrate(session, scope, spaces, shortlist)
             watch.lap("hydrate")
             recipe = _in_time(recipe, watch)
-            chosen = _rank(shortlist, candidates, query, vector, recipe, plan)
+            interaction = None
+            if embedding is not None and recipe.second_stage and recipe.weights.late:
+                interaction = await _interact(session, spaces, shortlist, plan.query, embedding, lexical)
+                watch.lap("late")
+            chosen = _rank(shortlist, candidates, query, vector, recipe, plan, interaction)
             watch.lap("rerank")
             hits = await _load(session, scope, spaces, chosen, query)
             watch.lap("load")
@@ -106,8 +113,8 @@ class Recaller:
             timings_ms=watch.timings_ms,
         )
 
-    async def _encode(self, query: str, recipe: Recipe, watch: Watch) -> Floats | None:
-        if not is_on(recipe, "dense"):
+    async def _encode(self, query: str, recipe: Recipe, watch: Watch) -> QueryEmbedding | None:
+        if not is_on(recipe, "dense") and not (recipe.second_stage and recipe.weights.late):
             return None
         try:
             return await self._batcher.encode_query(query)
@@ -228,6 +235,29 @@ async def _hydrate(
     return found
 
 
+async def _interact(
+    session: PipelinedSession,
+    spaces: Sequence[SpaceId],
+    shortlist: Shortlist,
+    query: str,
+    embedding: QueryEmbedding,
+    lexical: LexicalScores,
+) -> Floats | None:
+    """Late interaction of the query with the shortlist, float32[n]; None when the encoder tells no tokens."""
+    if embedding.tokens is None or embedding.spans is None:
+        return None
+    weights = late.weigh(query, embedding.spans, lexical.idf)
+    telling = weights > 0
+    codes: dict[int, bytes] = {}
+    for index, space in enumerate(spaces):
+        offset = index << NUMBER_BITS
+        wanted = np.unique(shortlist.windows[shortlist.windows >> NUMBER_BITS == index])
+        if len(wanted):
+            found = await search.read_codes(session, space, (wanted - offset).tolist())
+            codes |= {number + offset: code for number, code in found.items()}
+    return late.score(late.match(codes, shortlist.windows, embedding.tokens[telling]), weights[telling])
+
+
 @dataclass(frozen=True, slots=True)
 class _Chosen:
     """A memory that ranking chose."""
@@ -246,13 +276,14 @@ def _rank(
     vector: Floats | None,
     recipe: Recipe,
     plan: RecallPlan,
+    interaction: Floats | None,
 ) -> list[_Chosen]:
     numbers = [number for number in shortlist.sheet.memory.tolist() if number in candidates]
     if not numbers:
         return []
     evidence = [_evidence(number, candidates[number]) for number in numbers]
     if recipe.second_stage:
-        sheet = second_stage(shortlist, evidence, query, vector, recipe)
+        sheet = second_stage(shortlist, evidence, query, vector, recipe, late=interaction)
     else:
         sheet = shortlist.sheet.take(np.flatnonzero(np.isin(shortlist.sheet.memory, numbers)))
     # Only a memory that is one chunk can be a copy of another; a long one says more than its best chunk.

@@ -14,21 +14,22 @@ _DIVERSITY = Diversity(threshold=0.95, penalty=2.0)
 class Weights:
     """What one unit of each stage's value adds to the score.
 
-    `dense` and `dense_window` weigh z-scores, `lexical` and `lexical_window` shares of the query (0 to 1),
+    `dense` and `dense_window` weigh z-scores, `lexical`, `lexical_window` and `late` shares of the query (0 to 1),
     the others cues between 0 and 1.
     """
 
     dense: float = 1.5
-    dense_window: float = 0.5
-    lexical: float = 8.0
-    lexical_window: float = 16.0
+    dense_window: float = 0.7
+    lexical: float = 3.0
+    lexical_window: float = 11.0
+    late: float = 28.0
     speaker: float = 4.0
-    author: float = 2.5
-    statement: float = 1.0
-    standing: float = 4.0
+    author: float = 5.0
+    statement: float = 1.5
+    standing: float = 5.5
     date: float = 5.0
-    time: float = 1.0
-    latest: float = 1.0
+    time: float = 3.0
+    latest: float = 1.5
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,12 +18,12 @@ _MOST = 0xFFFF
 # The rows with vectors come first: unnest gives NULL past the end of the shorter array.
 _INSERT_CHUNKS = """
 INSERT INTO chunks (tenant_id, space_id, number, memory_id, content_number, ordinal, start_char, end_char, length,
-    encoder_id, dimension, ann, vec)
+    encoder_id, dimension, ann, vec, codes)
 SELECT %(tenant)s, %(space)s, c.number, c.memory, c.content_number, c.ordinal, c.s, c.e, c.length,
     CASE WHEN c.vec IS NOT NULL THEN %(encoder)s::smallint END,
-    CASE WHEN c.vec IS NOT NULL THEN %(dimension)s::smallint END, %(ann)s, c.vec
+    CASE WHEN c.vec IS NOT NULL THEN %(dimension)s::smallint END, %(ann)s, c.vec, c.codes
 FROM unnest(%(numbers)s, %(memories)b::uuid[], %(content_numbers)s, %(ordinals)s, %(starts)s, %(ends)s, %(lengths)s,
-    %(vectors)s::vector[]) AS c(number, memory, content_number, ordinal, s, e, length, vec)
+    %(vectors)s::vector[], %(codes)b::bytea[]) AS c(number, memory, content_number, ordinal, s, e, length, vec, codes)
 """
 _INSERT_POSTINGS = """
 INSERT INTO postings (tenant_id, space_id, term, block, entries)
@@ -53,10 +53,10 @@ async def insert_many(
     count = len(columns.chunks)
     if not count:
         return 0, 0
-    embedded = np.array([content.vectors is not None for content in contents])[columns.place]
+    embedded = np.array([content.embeddings is not None for content in contents])[columns.place]
     order = np.argsort(~embedded, kind="stable")
-    rows = [content.vectors for content in contents if content.vectors is not None and len(content.vectors)]
-    vectors = np.concatenate(rows) if rows else np.empty((0, 0), np.float32)
+    done = [content.embeddings for content in contents if content.embeddings is not None and content.chunks]
+    vectors = np.concatenate([one.vectors for one in done]) if done else np.empty((0, 0), np.float32)
     place = columns.place[order]
     common = {"tenant": session.tenant_id, "space": space.id}
     await session.run(
@@ -71,6 +71,7 @@ async def insert_many(
             "ends": NumberArray(np.fromiter(map(attrgetter("end"), columns.chunks), np.int64, count)[order]),
             "lengths": NumberArray(columns.length[order]),
             "vectors": VectorArray(vectors),
+            "codes": [code or None for one in done for code in one.codes],
             "encoder": encoder_id,
             "dimension": vectors.shape[1],
             "ann": space.ann,

@@ -84,9 +84,9 @@ JOIN chunks k ON k.tenant_id = %(tenant)s AND k.memory_id = p.old AND k.content_
 """
 _INSERT_CHUNKS = f"""
 INSERT INTO chunks (tenant_id, space_id, number, memory_id, content_number, ordinal, start_char, end_char, length,
-    encoder_id, dimension, ann, vec)
+    encoder_id, dimension, ann, vec, codes)
 SELECT %(tenant)s, %(target)s, w.new, p.new, p.number, k.ordinal, k.start_char, k.end_char, k.length, k.encoder_id,
-    k.dimension, %(ann)s, k.vec
+    k.dimension, %(ann)s, k.vec, k.codes
 FROM unnest(%(chunks)s::bigint[], %(new_chunks)s::bigint[]) AS w(old, new)
 JOIN chunks k ON k.tenant_id = %(tenant)s AND k.space_id = %(source)s AND k.number = w.old
 JOIN {_MAP} ON p.old = k.memory_id

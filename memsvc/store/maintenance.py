@@ -8,10 +8,10 @@ from psycopg.rows import tuple_row
 from sqlalchemy import text
 
 from memsvc.ids import MemoryId, SpaceId
+from memsvc.inference.types import Embeddings
 from memsvc.store.arrays import VectorArray
 from memsvc.store.curve import reinforce
 from memsvc.store.database import ReadSession, WriteSession
-from memsvc.store.writes import Vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,22 +39,23 @@ async def pending_chunks(session: ReadSession, space_id: SpaceId, *, limit: int)
     return [PendingChunk(*row) for row in rows]
 
 
-async def store_vectors(
-    session: WriteSession, space_id: SpaceId, pending: Sequence[PendingChunk], vectors: Vectors, *, encoder_id: int
+async def store_embeddings(
+    session: WriteSession, space_id: SpaceId, pending: Sequence[PendingChunk], made: Embeddings, *, encoder_id: int
 ) -> None:
-    """Give each chunk its row of `vectors` float32[n, d]. A chunk that was replaced meanwhile is passed over."""
+    """Give each chunk its own of what was `made`. A chunk that was replaced meanwhile is passed over."""
     driver = await session.driver()
     keys = {"tenant": session.tenant_id, "space": space_id}
     await driver.execute(
-        "UPDATE chunks c SET vec = new.vec, encoder_id = %(encoder)s, dimension = %(dimension)s "
-        "FROM unnest(%(numbers)s::bigint[], %(vectors)s::vector[]) AS new(number, vec) "
+        "UPDATE chunks c SET vec = new.vec, codes = new.codes, encoder_id = %(encoder)s, dimension = %(dimension)s "
+        "FROM unnest(%(numbers)s::bigint[], %(vectors)s::vector[], %(codes)b::bytea[]) AS new(number, vec, codes) "
         "WHERE c.tenant_id = %(tenant)s AND c.space_id = %(space)s AND c.number = new.number AND c.vec IS NULL",
         {
             **keys,
             "encoder": encoder_id,
-            "dimension": vectors.shape[1],
+            "dimension": made.vectors.shape[1],
             "numbers": [chunk.number for chunk in pending],
-            "vectors": VectorArray(vectors),
+            "vectors": VectorArray(made.vectors),
+            "codes": [code or None for code in made.codes],
         },
     )
     await driver.execute(

@@ -393,6 +393,17 @@ async def hydrate(session: PipelinedSession, scope: Scope, space_id: SpaceId, ch
     ]
 
 
+async def read_codes(session: PipelinedSession, space_id: SpaceId, chunks: Sequence[int]) -> dict[int, bytes]:
+    """The token codes of these chunks, which must have been found in scope; those that have some."""
+    rows = await session.fetch(
+        "SELECT number, codes FROM chunks WHERE tenant_id = %(tenant)s AND space_id = %(space)s "
+        "AND number = ANY(%(chunks)s) AND codes IS NOT NULL",
+        {"tenant": session.tenant_id, "space": space_id, "chunks": list(chunks)},
+        tuple_row,
+    )
+    return dict(rows)
+
+
 async def find_keys(
     session: PipelinedSession, scope: Scope, space_id: SpaceId, chunks: Sequence[int]
 ) -> dict[int, tuple[MemoryId, str]]:

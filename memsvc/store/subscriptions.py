@@ -66,12 +66,13 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class StoredChunk:
-    """A chunk as it is stored: characters [start, end) and float32[d], None when it is not embedded."""
+    """A chunk as it is stored: characters [start, end), float32[d], None when it is not embedded, and token codes."""
 
     start: int
     end: int
     encoder_id: int | None
     vector: NDArray[Any] | None = field(repr=False)
+    codes: bytes = field(repr=False)
 
 
 _SELECT = """
@@ -301,16 +302,16 @@ async def erased(session: ReadSession, ids: Collection[MemoryId]) -> set[MemoryI
 async def read_chunks(session: ReadSession, ids: Collection[MemoryId]) -> dict[MemoryId, list[StoredChunk]]:
     """The chunks of these memories' present contents, in their order."""
     rows = await session.fetch(
-        "SELECT c.memory_id, c.start_char, c.end_char, c.encoder_id, vector_send(c.vec) FROM memories m "
+        "SELECT c.memory_id, c.start_char, c.end_char, c.encoder_id, vector_send(c.vec), c.codes FROM memories m "
         "JOIN chunks c ON c.tenant_id = m.tenant_id AND c.memory_id = m.id AND c.content_number = m.content_number "
         "WHERE m.tenant_id = %(tenant)s AND m.id = ANY (%(ids)s) ORDER BY c.memory_id, c.ordinal",
         {"tenant": session.tenant_id, "ids": list(ids)},
         tuple_row,
     )
     found: dict[MemoryId, list[StoredChunk]] = {}
-    for memory_id, start, end, encoder_id, sent in rows:
+    for memory_id, start, end, encoder_id, sent, codes in rows:
         vector = None if sent is None else read_vector(sent)
-        found.setdefault(memory_id, []).append(StoredChunk(start, end, encoder_id, vector))
+        found.setdefault(memory_id, []).append(StoredChunk(start, end, encoder_id, vector, codes or b""))
     return found
 
 

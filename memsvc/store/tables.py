@@ -284,6 +284,7 @@ chunks = Table(
     Column("dimension", SmallInteger),
     Column("ann", Boolean, nullable=False),
     Column("vec", VECTOR(), nullable=True),
+    Column("codes", LargeBinary, nullable=True, comment="of its tokens, for late interaction"),
     PrimaryKeyConstraint("tenant_id", "space_id", "number"),
     ForeignKeyConstraint(["tenant_id", "memory_id"], ["memories.tenant_id", "memories.id"], ondelete="CASCADE"),
     ForeignKeyConstraint(["encoder_id"], ["encoders.id"]),

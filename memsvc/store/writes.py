@@ -13,6 +13,7 @@ from psycopg.rows import tuple_row
 from sqlalchemy import text
 
 from memsvc.ids import MemoryId, OperationId, PrincipalId, SessionId, SpaceId
+from memsvc.inference.types import Embeddings
 from memsvc.store.arrays import VectorArray
 from memsvc.store.database import ReadSession, WriteSession
 from memsvc.store.spaces import Space
@@ -35,18 +36,18 @@ class NewChunk:
 
 @dataclass(frozen=True, slots=True)
 class ChunkedContent:
-    """What of a memory is searched. `vectors` is float32[chunks, dimension], or None when they come later."""
+    """What of a memory is searched; its chunks' embeddings, or None when they come later."""
 
     memory_id: MemoryId
     content_number: int
     chunks: Sequence[NewChunk]
-    vectors: Vectors | None
+    embeddings: Embeddings | None
 
 
 @dataclass(frozen=True, slots=True)
 class NewMemory:
-    """A record to insert; its first content has its own number. `vectors` is float32[chunks, dimension], or None
-    when they come later."""
+    """A record to insert; its first content has its own number. `embeddings` are its chunks', or None when they come
+    later."""
 
     id: MemoryId
     number: int
@@ -66,7 +67,7 @@ class NewMemory:
     expires_at: datetime | None
     metadata: Mapping[str, Any]
     chunks: Sequence[NewChunk]
-    vectors: Vectors | None
+    embeddings: Embeddings | None
     valid_from: datetime | None = None
     valid_from_precision: str | None = None
     valid_to: datetime | None = None
@@ -171,13 +172,13 @@ FROM unnest(%(ids)s::uuid[], %(numbers)s::bigint[], %(contents)s::text[]) AS v(i
 # The rows with vectors come first: unnest gives NULL past the end of the shorter array.
 _INSERT_CHUNKS = """
 INSERT INTO chunks (tenant_id, space_id, number, memory_id, content_number, ordinal, start_char, end_char, length,
-    encoder_id, dimension, ann, vec)
+    encoder_id, dimension, ann, vec, codes)
 SELECT %(tenant)s, %(space)s, c.number, c.memory, c.content_number, c.ordinal, c.s, c.e, c.length,
     CASE WHEN c.vec IS NOT NULL THEN %(encoder)s::smallint END,
-    CASE WHEN c.vec IS NOT NULL THEN %(dimension)s::smallint END, %(ann)s, c.vec
+    CASE WHEN c.vec IS NOT NULL THEN %(dimension)s::smallint END, %(ann)s, c.vec, c.codes
 FROM unnest(%(numbers)s::bigint[], %(memories)s::uuid[], %(content_numbers)s::bigint[], %(ordinals)s::int[],
-    %(starts)s::int[], %(ends)s::int[], %(lengths)s::smallint[], %(vectors)s::vector[])
-    AS c(number, memory, content_number, ordinal, s, e, length, vec)
+    %(starts)s::int[], %(ends)s::int[], %(lengths)s::smallint[], %(vectors)s::vector[],
+    %(codes)b::bytea[]) AS c(number, memory, content_number, ordinal, s, e, length, vec, codes)
 """
 
 _INSERT_POSTINGS = """
@@ -221,7 +222,7 @@ async def insert_memories(
     await insert_chunks(
         session,
         space,
-        [ChunkedContent(memory.id, memory.number, memory.chunks, memory.vectors) for memory in memories],
+        [ChunkedContent(memory.id, memory.number, memory.chunks, memory.embeddings) for memory in memories],
         encoder_id,
     )
 
@@ -236,12 +237,14 @@ async def insert_chunks(
     embedded: list[_ChunkRow] = []
     pending: list[_ChunkRow] = []
     rows_of_vectors: list[Vectors] = []
+    codes: list[bytes | None] = []
     postings: dict[str, list[tuple[int, int, int]]] = {}
     number = space.next_chunk
     for content in contents:
-        if content.vectors is not None:
-            rows_of_vectors.append(content.vectors)
-        rows = pending if content.vectors is None else embedded
+        if content.embeddings is not None:
+            rows_of_vectors.append(content.embeddings.vectors)
+            codes += [code or None for code in content.embeddings.codes]
+        rows = pending if content.embeddings is None else embedded
         for ordinal, chunk in enumerate(content.chunks):
             memory = content.memory_id, content.content_number
             rows.append((number, *memory, ordinal, chunk.start, chunk.end, chunk.length))
@@ -269,6 +272,7 @@ async def insert_chunks(
                 "ends": ends,
                 "lengths": lengths,
                 "vectors": VectorArray(all_vectors),
+                "codes": codes,
                 "encoder": encoder_id,
                 "dimension": all_vectors.shape[1],
                 "ann": space.ann,
@@ -336,7 +340,7 @@ def _memory_row(memory: NewMemory) -> dict[str, object]:
         "retained_until": memory.retained_until,
         "content_hash": memory.content_hash.hex(),
         "fingerprint": memory.fingerprint.hex(),
-        "searchable": memory.vectors is not None,
+        "searchable": memory.embeddings is not None,
         "metadata": memory.metadata,
         "key_of": memory.key_of,
         "key_share": memory.key_share,

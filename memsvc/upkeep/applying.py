@@ -8,11 +8,12 @@ from itertools import accumulate, groupby
 
 from memsvc.extraction.replies import ANSWERS
 from memsvc.ids import OperationId, PrincipalId, SpaceId
+from memsvc.inference.types import Embeddings
 from memsvc.ingest.operations import record
 from memsvc.ingest.prepare import content_hash
 from memsvc.ingest.retention import retained_until
 from memsvc.ingest.units import Units, cut_all
-from memsvc.ingest.write import Ingest, Vectors
+from memsvc.ingest.write import Ingest
 from memsvc.queue import enqueue
 from memsvc.store import conflicts, curve, learning, lineage, memories, spaces, versions, writes
 from memsvc.store.database import WriteSession
@@ -101,11 +102,11 @@ async def _cut(ingest: Ingest, contents: Sequence[str], names: Sequence[str | No
     )
 
 
-async def _encode(ingest: Ingest, units: Sequence[Units]) -> list[Vectors]:
+async def _encode(ingest: Ingest, units: Sequence[Units]) -> list[Embeddings | None]:
     texts = [text for unit in units for text in unit.texts]
     encoded = await ingest.batcher.encode_documents(texts)
     ends = accumulate(len(unit.texts) for unit in units)
-    return [encoded[end - len(unit.texts) : end] for unit, end in zip(units, ends, strict=True)]
+    return [encoded.part(end - len(unit.texts), end) for unit, end in zip(units, ends, strict=True)]
 
 
 async def _require_unchanged(session: WriteSession, space: Space, decided: Decided) -> None:
@@ -144,12 +145,12 @@ async def _store(
     operation: Operation,
     decided: Decided,
     units: Sequence[Units],
-    vectors: Sequence[Vectors],
+    embeddings: Sequence[Embeddings | None],
 ) -> None:
     """Insert the new facts. Each is its source's author's: what he keeps private stays his."""
-    everything = list(zip(decided.made, units, vectors, strict=True))
+    everything = list(zip(decided.made, units, embeddings, strict=True))
 
-    def author(entry: tuple[Draft, Units, Vectors]) -> PrincipalId:
+    def author(entry: tuple[Draft, Units, Embeddings | None]) -> PrincipalId:
         return entry[0].source.principal_id
 
     for principal_id, group in groupby(sorted(everything, key=author), key=author):
@@ -181,7 +182,7 @@ async def _store(
 
 
 def _new_memory(
-    draft: Draft, plan: Plan, space: Space, number: int, units: Units, vectors: Vectors, now: datetime
+    draft: Draft, plan: Plan, space: Space, number: int, units: Units, embeddings: Embeddings | None, now: datetime
 ) -> NewMemory:
     """The fact as it stands after the run: a later one of the same run may have taken its place already."""
     source, fact, kind = draft.source, draft.fact, draft.kind
@@ -206,7 +207,7 @@ def _new_memory(
         expires_at=source.expires_at,
         metadata=draft.metadata,
         chunks=units.chunks,
-        vectors=vectors,
+        embeddings=embeddings,
         visibility=source.visibility,
         retained_until=retained_until(space.policies, kind, now),
         origin=EXTRACTED,

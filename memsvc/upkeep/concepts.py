@@ -113,7 +113,7 @@ async def compare_situations(ingest: Ingest, found: Sequence[Episode], lessons: 
         texts |= {str(one.metadata.get("situation")) for one in lessons}
     ordered = sorted(texts)
     try:
-        vectors = await ingest.batcher.encode_documents(ordered, within_s=ingest.write_wait_s)
+        vectors = (await ingest.batcher.encode_documents(ordered, within_s=ingest.write_wait_s)).vectors
     except (BusyError, EncoderUnavailableError, ValueError):  # ValueError: edited to more than the encoder reads
         return unknown
     rows = {text: vectors[place] for place, text in enumerate(ordered) if not np.isnan(vectors[place]).any()}

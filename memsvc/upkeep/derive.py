@@ -11,15 +11,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-import numpy as np
-
 from memsvc.errors import BusyError, EncoderUnavailableError
 from memsvc.ids import MemoryId, SpaceId
+from memsvc.inference.types import Embeddings
 from memsvc.ingest.operations import record
 from memsvc.ingest.prepare import content_hash
 from memsvc.ingest.retention import retained_until
 from memsvc.ingest.units import Units, cut_all
-from memsvc.ingest.write import Ingest, Vectors, store_memories
+from memsvc.ingest.write import Ingest, store_memories
 from memsvc.lifecycle import packing
 from memsvc.queue import enqueue
 from memsvc.store import lineage, memories, summaries, versions
@@ -75,7 +74,7 @@ class Encoded:
     """The units of search of a content, and their vectors, float32[n, d]; None when they come later."""
 
     units: Units
-    vectors: Vectors | None = field(repr=False)
+    embeddings: Embeddings | None = field(repr=False)
 
 
 async def encode(ingest: Ingest, plans: Sequence[Derivation]) -> dict[MemoryId, Encoded]:
@@ -92,18 +91,18 @@ async def encode(ingest: Ingest, plans: Sequence[Derivation]) -> dict[MemoryId, 
         max_tokens=encoder.spec.max_tokens,
     )
     texts = [text for one in units for text in one.texts]
-    vectors = None
+    made = None
     if texts:
         try:
-            vectors = await ingest.batcher.encode_documents(texts, within_s=ingest.write_wait_s)
+            made = await ingest.batcher.encode_documents(texts, within_s=ingest.write_wait_s)
         except (BusyError, EncoderUnavailableError):
-            vectors = None
+            made = None
     encoded: dict[MemoryId, Encoded] = {}
     start = 0
     for (memory_id, _, _), one in zip(written, units, strict=True):
-        rows = None if vectors is None else vectors[start : start + len(one.texts)]
-        start += len(one.texts)
-        encoded[memory_id] = Encoded(one, None if rows is None or np.isnan(rows).any() else rows)
+        stop = start + len(one.texts)
+        encoded[memory_id] = Encoded(one, None if made is None else made.part(start, stop))
+        start = stop
     return encoded
 
 
@@ -209,7 +208,7 @@ def _new_memory(plan: Derivation, encoded: Encoded, space: Space, number: int, n
         expires_at=None,
         metadata=plan.metadata,
         chunks=encoded.units.chunks,
-        vectors=encoded.vectors,
+        embeddings=encoded.embeddings,
         retained_until=retained_until(space.policies, plan.kind, now),
         origin=plan.origin,
         state=plan.state or "generated",
@@ -248,15 +247,15 @@ async def _revise(
         if plan.state is not None:
             header["state"] = plan.state
         if plan.content is not None:
-            units, vectors = encoded[plan.id].units, encoded[plan.id].vectors
-            chunked = ChunkedContent(plan.id, space.next_memory, units.chunks, vectors)
+            units, embeddings = encoded[plan.id].units, encoded[plan.id].embeddings
+            chunked = ChunkedContent(plan.id, space.next_memory, units.chunks, embeddings)
             await versions.insert_content(session, space, chunked, plan.content, encoder_id=ingest.encoder_id)
             header |= {
                 "content_number": space.next_memory,
                 "content_hash": content_hash(plan.content),
-                "searchable": vectors is not None,
+                "searchable": embeddings is not None,
             }
-            waiting |= vectors is None
+            waiting |= embeddings is None
             space = replace(space, next_memory=space.next_memory + 1, next_chunk=space.next_chunk + len(units.chunks))
         await versions.revise(session, operation, [plan.id], header)
     # A summary that comes back into recall with what it said may have been packed meanwhile.

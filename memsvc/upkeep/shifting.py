@@ -78,7 +78,7 @@ async def find_shifts(upkeep: Upkeep, order: Order, space_id: SpaceId, fresh: Se
         near = await learning.read_near(session, space_id, asking, dimension=dimension, limit=NEAREST)
     pairs = await asyncio.to_thread(find_pairs, told, near)
     texts = list({one.assertion.text: None for pair in pairs for one in (pair.old, pair.new)})
-    vectors = dict(zip(texts, await batcher.encode_documents(texts), strict=True)) if texts else {}
+    vectors = dict(zip(texts, (await batcher.encode_documents(texts)).vectors, strict=True)) if texts else {}
     sources = {one.read.id for pair in pairs for one in (pair.old, pair.new)}
     async with upkeep.ingest.database.read(order.caller.tenant_id) as session:
         taught = await learning.find_taught(session, sources, now=order.now)

@@ -186,7 +186,7 @@ async def _similarities(
         return unknown
     texts = [*(sentence.text for sentence in formed), *(said.content for said in sources)]
     try:
-        vectors = await encoder.encode_documents(texts)
+        vectors = (await encoder.encode_documents(texts)).vectors
     except (EncoderUnavailableError, BusyError, ValueError):  # ValueError: a source over the encoder's limit
         return unknown
     cosines = vectors[: len(formed)] @ vectors[len(formed) :].T

@@ -13,7 +13,7 @@ from memsvc.inference import batcher as module
 from memsvc.inference.batcher import EncoderBatcher
 from memsvc.inference.breaker import CircuitBreaker
 from memsvc.inference.fake import FakeEncoder
-from memsvc.inference.types import Prepared, PreparingEncoder, Vectors
+from memsvc.inference.types import Embeddings, Prepared, PreparingEncoder, QueryEmbedding, Vectors
 
 
 class Clock:
@@ -75,17 +75,17 @@ def waiting(batcher: EncoderBatcher) -> tuple[int, int]:
 async def test_results_are_those_of_the_encoder_in_the_order_asked(batcher: EncoderBatcher) -> None:
     texts = [f"text {number} {words(number % 7)}" for number in range(50)]
     expected = FakeEncoder().encode_documents(texts)
-    assert (await batcher.encode_documents(texts) == expected).all()
-    assert (await batcher.encode_query(texts[3]) == expected[3]).all()
+    assert ((await batcher.encode_documents(texts)).vectors == expected).all()
+    assert ((await batcher.encode_query(texts[3])).vector == expected[3]).all()
     assert await batcher.count_tokens(["one two"]) == [4]
-    assert (await batcher.encode_documents([])).shape == (0, 64)
+    assert (await batcher.encode_documents([])).vectors.shape == (0, 64)
 
 
 async def test_concurrent_requests_do_not_mix(batcher: EncoderBatcher) -> None:
     requests = [[f"text {a} {b} {words(b)}" for b in range(a % 4 + 1)] for a in range(8)]
     found = await asyncio.gather(*(batcher.encode_documents(texts) for texts in requests))
-    for vectors, texts in zip(found, requests, strict=True):
-        assert (vectors == FakeEncoder().encode_documents(texts)).all()
+    for made, texts in zip(found, requests, strict=True):
+        assert (made.vectors == FakeEncoder().encode_documents(texts)).all()
 
 
 async def test_documents_are_sorted_by_length_over_all_requests(batcher: EncoderBatcher, encoder: FakeEncoder) -> None:
@@ -114,7 +114,7 @@ async def test_a_query_never_waits_for_documents(batcher: EncoderBatcher) -> Non
     encoder.pause()
     bulk = asyncio.create_task(batcher.encode_documents([words(30)] * 10))
     await until(lambda: waiting(batcher) == (0, 9))
-    assert (await batcher.encode_query("urgent")).shape == (64,)
+    assert (await batcher.encode_query("urgent")).vector.shape == (64,)
     assert not bulk.done()
     encoder.resume()
     await bulk
@@ -168,7 +168,7 @@ async def test_a_full_queue_refuses_and_says_for_how_long(batcher: EncoderBatche
     await until(lambda: waiting(batcher) == (1, 20))
     encoder.resume()
     await asyncio.gather(holding, bulk, query)
-    assert (await batcher.encode_documents(["one more"])).shape == (1, 64)
+    assert (await batcher.encode_documents(["one more"])).vectors.shape == (1, 64)
 
 
 async def test_what_is_not_done_in_time_is_not_a_number_and_no_longer_waits(
@@ -176,11 +176,11 @@ async def test_what_is_not_done_in_time_is_not_a_number_and_no_longer_waits(
 ) -> None:
     holding = await occupy(batcher, encoder)
     found = await batcher.encode_documents(["late", "later"], within_s=0.01)
-    assert np.isnan(found).all()
+    assert np.isnan(found.vectors).all()
     assert waiting(batcher) == (0, 0)
     encoder.resume()
     await holding
-    assert not np.isnan(await batcher.encode_documents(["in time"], within_s=60)).any()
+    assert not np.isnan((await batcher.encode_documents(["in time"], within_s=60)).vectors).any()
 
 
 async def test_queries_are_bounded_too(batcher: EncoderBatcher, encoder: FakeEncoder) -> None:
@@ -194,7 +194,7 @@ async def test_queries_are_bounded_too(batcher: EncoderBatcher, encoder: FakeEnc
 
 
 async def test_a_request_larger_than_the_queue_is_taken_when_it_is_alone(batcher: EncoderBatcher) -> None:
-    assert (await batcher.encode_documents(["text"] * 50)).shape == (50, 64)
+    assert (await batcher.encode_documents(["text"] * 50)).vectors.shape == (50, 64)
 
 
 async def test_a_cancelled_request_leaves_the_queue(batcher: EncoderBatcher, encoder: FakeEncoder) -> None:
@@ -208,7 +208,7 @@ async def test_a_cancelled_request_leaves_the_queue(batcher: EncoderBatcher, enc
     assert waiting(batcher) == (0, 0)
     encoder.resume()
     await holding
-    assert (await batcher.encode_documents(["later"])).shape == (1, 64)
+    assert (await batcher.encode_documents(["later"])).vectors.shape == (1, 64)
     assert [call.texts for call in encoder.calls[2:]] == [("later",)]
 
 
@@ -222,7 +222,7 @@ async def test_a_request_cancelled_while_its_batch_runs_harms_no_other(
     first.cancel()
     await asyncio.gather(first, return_exceptions=True)
     encoder.resume()
-    assert (await second == FakeEncoder().encode_documents(["second"])).all()
+    assert ((await second).vectors == FakeEncoder().encode_documents(["second"])).all()
 
 
 class PoisonedEncoder(FakeEncoder):
@@ -245,14 +245,15 @@ async def test_a_failure_reaches_only_its_batch() -> None:
     found = await asyncio.gather(holding, failing, good, return_exceptions=True)
     await batcher.close()
     assert isinstance(found[1], RuntimeError)
-    assert (found[2] == FakeEncoder().encode_documents([words(20)])).all()
+    assert not isinstance(found[2], BaseException)
+    assert (found[2].vectors == FakeEncoder().encode_documents([words(20)])).all()
 
 
 async def test_a_text_over_the_limit_fails_its_own_request_alone(batcher: EncoderBatcher) -> None:
     good = batcher.encode_documents(["good"])
     bad = batcher.encode_documents([words(300)])
     found = await asyncio.gather(good, bad, return_exceptions=True)
-    assert isinstance(found[0], np.ndarray)
+    assert isinstance(found[0], Embeddings)
     assert isinstance(found[1], ValueError)
 
 
@@ -270,7 +271,7 @@ async def test_after_three_failures_the_encoder_is_given_a_pause(
     assert len(encoder.calls) == 3
     clock.now += 2
     encoder.fail = False
-    assert (await batcher.encode_documents(["text"])).shape == (1, 64)
+    assert (await batcher.encode_documents(["text"])).vectors.shape == (1, 64)
     assert batcher.available
 
 
@@ -294,7 +295,7 @@ async def test_a_repeated_query_is_answered_from_memory(batcher: EncoderBatcher,
     first = await batcher.encode_query("again")
     assert await batcher.encode_query("again") is first
     assert len(encoder.calls) == 1
-    assert not first.flags.writeable
+    assert not first.vector.flags.writeable
 
 
 async def test_the_memory_of_queries_is_bounded(
@@ -316,7 +317,7 @@ async def test_closing_finishes_the_batch_that_runs_and_refuses_the_rest(encoder
     encoder.resume()
     await closing
     query, document = await holding
-    assert (query.shape, document.shape) == ((64,), (1, 64))
+    assert (query.vector.shape, document.vectors.shape) == ((64,), (1, 64))
     with pytest.raises(EncoderUnavailableError, match="shutting down"):
         await waits
     with pytest.raises(EncoderUnavailableError, match="shutting down"):
@@ -340,8 +341,12 @@ class TokenizingEncoder(FakeEncoder):
         self.prepared += texts
         return [Prepared(tokens, text) for tokens, text in zip(self.count_tokens(texts), texts, strict=True)]
 
-    def encode_prepared(self, documents: Sequence[Prepared]) -> Vectors:
-        return self.encode_documents([str(document.payload) for document in documents])
+    def encode_prepared(self, documents: Sequence[Prepared]) -> Embeddings:
+        vectors = self.encode_documents([str(document.payload) for document in documents])
+        return Embeddings(vectors, [bytes(str(document.payload), "utf-8") for document in documents])
+
+    def embed_queries(self, texts: Sequence[str]) -> list[QueryEmbedding]:
+        return [QueryEmbedding(vector) for vector in self.encode_queries(texts)]
 
 
 async def test_an_encoder_that_prepares_sees_each_text_once_in_batches_of_its_own_size() -> None:
@@ -351,7 +356,8 @@ async def test_an_encoder_that_prepares_sees_each_text_once_in_batches_of_its_ow
     texts = [words(number) for number in range(12)]
     found = await batcher.encode_documents(texts)
     await batcher.close()
-    assert (found == FakeEncoder().encode_documents(texts)).all()
+    assert (found.vectors == FakeEncoder().encode_documents(texts)).all()
+    assert list(found.codes) == [text.encode() for text in texts]
     assert encoder.prepared == texts
     assert all(len(call.texts) * max(encoder.count_tokens(call.texts)) <= 20 for call in encoder.calls)
 
@@ -366,5 +372,5 @@ async def test_lanes_run_side_by_side_with_a_batch_ready_for_the_first_that_is_f
     await until(lambda: waiting(batcher) == (0, 3))
     assert len(encoder.calls) == 2
     encoder.resume()
-    assert (await bulk).shape == (6, 64)
+    assert (await bulk).vectors.shape == (6, 64)
     await batcher.close()

@@ -9,6 +9,8 @@ from embeddings_server import serve_embeddings
 from memsvc.config import Settings
 from memsvc.inference.fake import FakeEncoder
 from memsvc.inference.loading import load_encoder
+from memsvc.inference.token_codes import TOKEN_BYTES, TokenTable
+from memsvc.inference.tokenized import TokenizedEncoder
 from memsvc.inference.types import Encoder
 
 TEXTS = [
@@ -94,3 +96,56 @@ def test_the_end_of_a_query_over_the_limit_counts(encoder: Encoder) -> None:
 def test_the_spec_says_what_vectors_may_be_compared_with(encoder: Encoder) -> None:
     assert encoder.spec.name in encoder.spec.key
     assert str(encoder.spec.dimension) in encoder.spec.key
+
+
+@pytest.fixture
+def telling(encoder: Encoder) -> TokenizedEncoder:
+    """An encoder that tells its tokens."""
+    if not isinstance(encoder, TokenizedEncoder):
+        pytest.skip("gives no values of tokens")
+    return encoder
+
+
+def test_token_codes_come_with_the_vectors_and_depend_on_nothing_else(telling: TokenizedEncoder) -> None:
+    together = telling.encode_prepared(telling.prepare_documents(TEXTS))
+    alone = [telling.encode_prepared(telling.prepare_documents([text])).codes[0] for text in TEXTS]
+    np.testing.assert_allclose(together.vectors, telling.encode_documents(TEXTS), atol=1e-6)
+    for one, other in zip(together.codes, alone, strict=True):
+        assert len(one) == len(other)
+        assert len(one) % TOKEN_BYTES == 0
+        # A sign may turn where a value is next to 0.
+        turned = np.unpackbits(np.frombuffer(one, np.uint8) ^ np.frombuffer(other, np.uint8)).sum()
+        assert turned <= len(one) * 8 * 0.005
+
+
+def test_common_words_and_marks_have_no_code_unless_there_is_nothing_else(telling: TokenizedEncoder) -> None:
+    codes = telling.encode_prepared(
+        telling.prepare_documents(["The ferry leaves at noon.", "Is it you?", "", "Ana!"])
+    ).codes
+    assert [len(code) // TOKEN_BYTES for code in codes] == [3, 4, 0, 1]
+
+
+def test_a_query_tells_each_of_its_tokens_and_where_it_stands(telling: TokenizedEncoder) -> None:
+    (query,) = telling.embed_queries(["Where is Ana?"])
+    assert query.tokens is not None
+    assert query.spans is not None
+    assert ["Where is Ana?"[start:stop] for start, stop in query.spans.tolist()] == ["Where", "is", "Ana", "?"]
+    np.testing.assert_allclose(np.linalg.norm(query.tokens, axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(query.vector, telling.encode_queries(["Where is Ana?"])[0], atol=1e-5)
+
+
+def test_a_query_over_the_limit_has_a_vector_alone(telling: TokenizedEncoder) -> None:
+    long = "bees and honey " * 300
+    short, over = telling.embed_queries(["bees", long])
+    assert short.tokens is not None
+    assert over.tokens is None
+    np.testing.assert_allclose(over.vector, telling.encode_queries([long])[0], atol=1e-5)
+
+
+def test_a_word_finds_its_like_among_the_codes(telling: TokenizedEncoder) -> None:
+    table = TokenTable.of(telling.encode_prepared(telling.prepare_documents(TEXTS)).codes)
+    (query,) = telling.embed_queries(["honey"])
+    assert query.tokens is not None
+    best = table.best(query.tokens)[:, 0]
+    assert np.nanargmax(best) == 1
+    assert best[1] > 0.5

@@ -178,7 +178,7 @@ class _Load:
         """Cut anew what another encoder's limits had cut; and what is still to be embedded must fit this one's."""
         encoder = self.ingest.batcher.encoder
         named = [(draft.line.row.get("name"), content) for draft in drafts for content in draft.contents.values()]
-        waiting = [(name, content) for name, content in named if content.chunks and content.vectors is None]
+        waiting = [(name, content) for name, content in named if content.chunks and content.embeddings is None]
         if not waiting:
             return
         if same_encoder:

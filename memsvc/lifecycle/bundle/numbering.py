@@ -44,7 +44,7 @@ def number(
         batch.placed |= {(draft.id, version): number for version, number in placed.items()}
         for version, content in draft.contents.items():
             batch.contents.append(ImportedContent(memory, placed[version], content.text))
-            batch.chunked.append(ChunkedContent(memory, placed[version], content.chunks, content.vectors))
+            batch.chunked.append(ChunkedContent(memory, placed[version], content.chunks, content.embeddings))
         row = draft.line.row
         batch.packed += [(memory, placed[version]) for version in _packed(draft)]
         batch.current.append(
@@ -82,7 +82,7 @@ def _version(
     session: tuple[SessionId, int] | None = None,
 ) -> ImportedVersion:
     found = contents[content]
-    searchable = found.vectors is not None or not found.chunks
+    searchable = found.embeddings is not None or not found.chunks
     return ImportedVersion(text, number, placed[content], found.hash, searchable, principal_id, session)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
+from memsvc.inference.types import Embeddings
 from memsvc.ingest.units import MAX_LENGTH
 from memsvc.lifecycle.bundle.archive import EMBEDDINGS, ArchiveReader, refuse
 from memsvc.lifecycle.bundle.export import safetensors_header
@@ -61,13 +62,13 @@ class Line(NamedTuple, Generic[RowT]):
 
 @dataclass(slots=True)
 class Content:
-    """What a memory says since a version, with its chunks; `vectors` float32[chunks, d], or None if any is missing."""
+    """What a memory says since a version, with its chunks and their embeddings, None if any is missing."""
 
     version: int
     text: str
     hash: bytes
     chunks: list[NewChunk] = field(default_factory=list)
-    vectors: Vectors | None = None
+    embeddings: Embeddings | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +204,7 @@ class DraftReader:
             for content in contents:
                 last = first + len(content.chunks)
                 if not missing[first:last].any():
-                    content.vectors = vectors[first:last]
+                    content.embeddings = Embeddings(vectors[first:last], [b""] * (last - first))
                 first = last
         return drafts
 

@@ -108,8 +108,10 @@ def upgrade() -> None:
             f"CREATE INDEX ix_chunks_ann_{dimension} ON chunks USING hnsw ((vec::halfvec({dimension})) halfvec_ip_ops) "
             f"WHERE ann AND dimension = {dimension}"
         )
-    # An exact scan reads whole rows: a vector stays in its row as long as it fits a page.
-    op.execute("ALTER TABLE chunks ALTER COLUMN vec SET STORAGE MAIN")
+    # An exact scan reads whole rows: a vector stays in its row as long as it fits a page. Token codes do while they
+    # are those of a turn; those of a longer text are kept aside, so that a scan does not read past them.
+    op.execute("ALTER TABLE chunks ALTER COLUMN vec SET STORAGE MAIN, ALTER COLUMN codes SET STORAGE EXTERNAL")
+    op.execute("ALTER TABLE chunks SET (toast_tuple_target = 3072)")
     for table in TENANT_TABLES:
         op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
         same_tenant = f"(tenant_id = {CURRENT_TENANT})"
@@ -723,6 +725,7 @@ def create_tables() -> None:
         sa.Column("dimension", sa.SmallInteger(), nullable=True),
         sa.Column("ann", sa.Boolean(), nullable=False),
         sa.Column("vec", VECTOR(), nullable=True),
+        sa.Column("codes", sa.LargeBinary(), nullable=True, comment="of its tokens, for late interaction"),
         sa.ForeignKeyConstraint(["encoder_id"], ["encoders.id"], name=op.f("fk_chunks_encoder_id")),
         sa.ForeignKeyConstraint(
             ["tenant_id", "memory_id"],
