@@ -84,11 +84,12 @@ async def open_service(
     *,
     clock: Callable[[], datetime] = lambda: NOW,
     ticks: Callable[[], float] = time.perf_counter,
+    encoder: FakeEncoder | None = None,
     **overrides: object,
 ) -> AsyncIterator[Service]:
     settings = Settings(**{"exact_scan_limit": 1000, "encoder_queue_texts": 5000, **overrides})
     database = Database(deployment.app_url, pool_size=6)
-    encoder = FakeEncoder(dimension=256)  # one that the schema has an HNSW index for
+    encoder = encoder or FakeEncoder(dimension=256)  # one that the schema has an HNSW index for
     batcher = EncoderBatcher.from_settings(encoder, settings)
     queue = make_app(deployment.app_url)
     await queue.open_async()

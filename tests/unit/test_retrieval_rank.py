@@ -16,7 +16,7 @@ from memsvc.retrieval.rank import exact_cosines, first_stage, outdated, second_s
 from memsvc.retrieval.recipes import BALANCED, FAST, RECIPES
 
 NAN = float("nan")
-NO_WORDS = LexicalScores(np.empty(0, np.int64), np.empty(0, np.float32), 0.0)
+NO_WORDS = LexicalScores(np.empty(0, np.int64), np.empty(0, np.float32), {})
 SILENT = read_query("tea", None)
 TABLE = chunks(
     (1, 1, 1, 0, 0.1),
@@ -31,7 +31,7 @@ def words(**chunk_scores: float) -> LexicalScores:
     """Scores such as `c3=2.0`, out of an attainable 4."""
     numbers = sorted((int(name[1:]), score) for name, score in chunk_scores.items())
     return LexicalScores(
-        np.array([n for n, _ in numbers], np.int64), np.array([s for _, s in numbers], np.float32), 4.0
+        np.array([n for n, _ in numbers], np.int64), np.array([s for _, s in numbers], np.float32), {"term": 4.0}
     )
 
 
