@@ -31,6 +31,11 @@ _USER_SAID = re.compile(
 )
 # A summary draws on both sides of the conversation, also when it is of "my project".
 _OVERVIEW = re.compile(r"\b(?:summar\w+|recap\w*|overview|walk\s+me\s+through|everything\s+(?:we|i|you))\b")
+# What happened in which order, or became of something, was told over several sessions.
+_DEVELOPS = re.compile(
+    r"\b(?:in\s+(?:what|which)\s+order|the\s+order\s+(?:in\s+which|of)|in\s+order\b(?!\s+to)|over\s+time|throughout"
+    r"|timeline|chronolog\w*|(?:progress|evolv|develop)(?:ed|s)?\b(?=.*\b(?:over|since|through|across|from)\b))"
+)
 _FIRST_PERSON = re.compile(r"\b(?:i|me|my|mine|myself|we|our|us)\b")
 _ASKS_WHEN = re.compile(
     r"\b(?:when|(?:what|which)\s+(?:date|day|week|month|year|time)|how\s+long|how\s+old|how\s+often"
@@ -43,11 +48,13 @@ _ASKS_LATEST = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class QueryReading:
-    """`terms`: index terms with their surface forms. `author`: whose words answer it, if it tells."""
+    """`terms`: index terms with their surface forms. `author`: whose words answer it, if it tells. `develops`: it asks
+    for what several sessions tell together."""
 
     terms: Mapping[str, str]
     author: Author | None
     overview: bool
+    develops: bool
     periods: tuple[Period, ...]
     asks_when: bool
     asks_latest: bool
@@ -60,6 +67,7 @@ def read_query(query: str, asked_at: datetime | None) -> QueryReading:
         terms=surface_forms(query),
         author=_author(folded),
         overview=_OVERVIEW.search(folded) is not None,
+        develops=_OVERVIEW.search(folded) is not None or _DEVELOPS.search(folded) is not None,
         periods=tuple(find_periods(folded, None if asked_at is None else asked_at.date())),
         asks_when=_ASKS_WHEN.search(folded) is not None,
         asks_latest=_ASKS_LATEST.search(folded) is not None,

@@ -11,7 +11,7 @@ from memsvc.retrieval.bm25 import LexicalScores
 from memsvc.retrieval.diversify import choose
 from memsvc.retrieval.fuse import Scale
 from memsvc.retrieval.late import OFFSETS
-from memsvc.retrieval.model import ChunkArrays, Evidence, Floats, MemoryTable, Numbers, Rows, ScoreSheet
+from memsvc.retrieval.model import NO_PLACE, ChunkArrays, Evidence, Floats, MemoryTable, Numbers, Rows, ScoreSheet
 from memsvc.retrieval.query import QueryReading
 from memsvc.retrieval.recipes import Recipe
 from memsvc.retrieval.windows import average, neighbour_rows
@@ -31,13 +31,14 @@ class Shortlist:
 
     `best_key` is the chunk of another that speaks better for it still, -1 for none. `windows` int64[n, offsets] are
     the chunks that speak for it and its neighbours, in the order of `late.OFFSETS`. `dense` is the scale of the
-    whole table's cosines, on which later cosines are put.
+    whole table's cosines, on which later cosines are put. `session` int64[n], -1 for none.
     """
 
     sheet: ScoreSheet
     best_chunk: Numbers
     best_key: Numbers
     windows: Numbers
+    session: Numbers
     dense: Scale
 
 
@@ -46,7 +47,9 @@ def first_stage(chunks: ChunkArrays, lexical: LexicalScores, recipe: Recipe, *, 
     table = MemoryTable.of(chunks)
     if not len(table.memory):
         none = np.empty(0, np.int64)
-        return Shortlist(ScoreSheet(table.memory), none, none, np.empty((0, len(OFFSETS)), np.int64), Scale(0.0, 0.0))
+        return Shortlist(
+            ScoreSheet(table.memory), none, none, np.empty((0, len(OFFSETS)), np.int64), none, Scale(0.0, 0.0)
+        )
     of_words, is_key = lexical.at(chunks.chunk), chunks.share > 0
     cosine = lift(table, chunks)
     dense = table.fold(cosine)
@@ -72,7 +75,14 @@ def first_stage(chunks: ChunkArrays, lexical: LexicalScores, recipe: Recipe, *, 
     best_key = np.where(is_key[best], chunks.chunk[best], -1)
     kept = sheet.ranking()[: max(recipe.candidates, k)]
     speaking = chunks.chunk[own]
-    return Shortlist(sheet.take(kept), speaking[kept], best_key[kept], _windows(table, speaking, kept), scale)
+    return Shortlist(
+        sheet=sheet.take(kept),
+        best_chunk=speaking[kept],
+        best_key=best_key[kept],
+        windows=_windows(table, speaking, kept),
+        session=np.where(table.place == NO_PLACE, -1, table.place >> 32)[kept],
+        dense=scale,
+    )
 
 
 def _windows(table: MemoryTable, speaking: Numbers, kept: Rows) -> Numbers:
@@ -116,7 +126,8 @@ def second_stage(
         dense = exact_cosines(query_vector, evidence, dense)
         sheet = sheet.with_column("dense", dense, weights.dense * shortlist.dense.standardize(dense))
     if late is not None:
-        sheet = sheet.with_column("late", late[rows], np.float32(weights.late) * known_or_mean(late[rows]))
+        shares = known_or_mean(late[rows])
+        sheet = sheet.with_column("late", shares, np.float32(weights.late) * shares)
     relevance = np.clip(shortlist.dense.standardize(dense) / np.float32(_ON_TOPIC), 0, 1)
     for stage, weight, raw in (
         ("speaker", weights.speaker, cues.speaker(query, evidence)),
@@ -178,18 +189,24 @@ def exact_cosines(query: Floats, evidence: Sequence[Evidence], otherwise: Floats
     return cosines
 
 
-def select(sheet: ScoreSheet, evidence: Sequence[Evidence], recipe: Recipe, *, k: int) -> Rows:
-    """Up to k rows of the sheet, best first, near-duplicates behind what they repeat."""
+def select(
+    sheet: ScoreSheet, evidence: Sequence[Evidence], recipe: Recipe, *, k: int, sessions: Numbers | None = None
+) -> Rows:
+    """Up to k rows of the sheet, best first, near-duplicates behind what they repeat.
+
+    `sessions` int64[n] are given when the results should come from many of them.
+    """
     # Only one-chunk memories can be copies of one another; a long one says more than any of its chunks.
     held = {
         row: item.vectors for row, item in enumerate(evidence) if item.vectors is not None and len(item.vectors) == 1
     }
     if not held:
-        return choose(sheet.memory, sheet.total, np.full((len(evidence), 1), np.nan, np.float32), k, recipe.diversity)
+        unknown = np.full((len(evidence), 1), np.nan, np.float32)
+        return choose(sheet.memory, sheet.total, unknown, k, recipe.diversity, sessions)
     stacked = np.concatenate(list(held.values()))
     vectors = np.full((len(evidence), stacked.shape[1]), np.nan, np.float32)
     vectors[list(held)] = stacked
-    return choose(sheet.memory, sheet.total, vectors, k, recipe.diversity)
+    return choose(sheet.memory, sheet.total, vectors, k, recipe.diversity, sessions)
 
 
 def _rows(memory: Numbers, evidence: Sequence[Evidence]) -> Rows:

@@ -288,7 +288,9 @@ def _rank(
         sheet = shortlist.sheet.take(np.flatnonzero(np.isin(shortlist.sheet.memory, numbers)))
     # Only a memory that is one chunk can be a copy of another; a long one says more than its best chunk.
     whole = [item if _is_whole(candidates[item.memory]) else replace(item, vectors=None) for item in evidence]
-    rows = select(sheet, whole, recipe, k=plan.k).tolist()
+    session_of = dict(zip(shortlist.sheet.memory.tolist(), shortlist.session.tolist(), strict=True))
+    sessions = np.array([session_of[number] for number in numbers], np.int64) if query.develops else None
+    rows = select(sheet, whole, recipe, k=plan.k, sessions=sessions).tolist()
     best_key = dict(zip(shortlist.sheet.memory.tolist(), shortlist.best_key.tolist(), strict=True))
     kept = pack([estimate_tokens(evidence[row].content) for row in rows], plan.token_budget)
     total = sheet.total

@@ -7,7 +7,7 @@ from memsvc.retrieval.bm25 import Bm25
 from memsvc.retrieval.diversify import Diversity
 
 _BM25 = Bm25(k1=0.9, b=0.4)
-_DIVERSITY = Diversity(threshold=0.95, penalty=2.0)
+_DIVERSITY = Diversity(threshold=0.95, penalty=2.0, spread=1.4)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,9 @@ class Diversity(Model):
 
     threshold: float = Field(ge=0, lt=1, description="Cosine above which a memory repeats a better one.")
     penalty: float = Field(ge=0, le=100, description="What one that is equal to it loses; 0: nothing ever steps back.")
+    spread: float = Field(
+        0, ge=0, le=100, description="What each of its session that was chosen costs it, asked for a development."
+    )
 
 
 class RecipeSettings(Model):

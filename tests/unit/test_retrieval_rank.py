@@ -187,3 +187,51 @@ def test_what_says_otherwise_far_behind_is_not_what_was_asked_for() -> None:
     memory, total = np.array([1, 2]), np.array([3.0, 0.5], np.float32)
     told = [replace(evidence(1, "tea"), later=(2,)), evidence(2, "tea")]
     assert outdated(memory, total, told).tolist() == [0, 0]
+
+
+def spread(penalty: float, sessions: list[int] | None) -> list[int]:
+    score = np.array([5, 4, 3, 2.5, 1], np.float32)
+    numbers = None if sessions is None else np.array(sessions, np.int64)
+    unknown = np.full((5, 1), np.nan, np.float32)
+    chosen = choose(np.arange(5), score, unknown, 5, Diversity(0.95, 2.0, spread=penalty), numbers)
+    return chosen.tolist()
+
+
+def test_where_sessions_count_each_chosen_one_of_a_session_costs_the_others_of_it() -> None:
+    assert spread(2.0, [1, 1, 1, 2, 3]) == [0, 3, 1, 4, 2]
+    assert spread(2.0, [1, 1, 1, 2, 1]) == [0, 3, 1, 2, 4]
+
+
+def test_where_they_do_not_count_or_there_are_none_nothing_moves() -> None:
+    assert spread(2.0, None) == [0, 1, 2, 3, 4]
+    assert spread(0.0, [1, 1, 1, 2, 3]) == [0, 1, 2, 3, 4]
+    assert spread(2.0, [-1, -1, -1, -1, -1]) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("asked", "develops"),
+    [
+        ("In what order did I plan the trips?", True),
+        ("How did my plans for the garden develop over the spring?", True),
+        ("Summarize what we said of the boat.", True),
+        ("Walk me through the order in which I raised the topics.", True),
+        ("What do I need in order to sail?", False),
+        ("How many boats do I have?", False),
+        ("Who develops the photographs?", False),
+    ],
+)
+def test_a_question_of_a_development_is_told_from_others(asked: str, develops: bool) -> None:
+    assert read_query(asked, None).develops is develops
+
+
+def test_late_interaction_is_a_stage_and_what_is_unknown_counts_as_the_mean() -> None:
+    shortlist = first_stage(TABLE, NO_WORDS, BALANCED, k=10)
+    late = np.where(np.isin(shortlist.sheet.memory, [1, 2]), np.float32(np.nan), np.float32(0.25))
+    late[shortlist.sheet.memory == 3] = 0.75
+    held = [evidence(number, "x") for number in (1, 3, 4)]
+    column = second_stage(shortlist, held, SILENT, None, BALANCED, late=late).columns["late"]
+    assert column.raw.tolist() == [0.5, 0.75, 0.25]
+    assert column.contribution.tolist() == pytest.approx([BALANCED.weights.late * share for share in (0.5, 0.75, 0.25)])
+    unknown = np.full(len(late), np.nan, np.float32)
+    nothing = second_stage(shortlist, held, SILENT, None, BALANCED, late=unknown).columns["late"]
+    assert nothing.contribution.tolist() == [0, 0, 0]
