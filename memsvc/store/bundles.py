@@ -29,12 +29,13 @@ Vectors = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """What to read of a space; `encoder_id` made the vectors that count."""
+    """What to read of a space; `encoder_id` made the vectors and token codes that count, if any do."""
 
     space_id: SpaceId
     caller: Caller
     when: When
     encoder_id: int
+    embeddings: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,9 @@ ROWS: Mapping[str, str] = {
     f"WHERE {_MEMORIES} ORDER BY m.number, v.number",
     "chunks": f"SELECT m.id AS memory, CASE WHEN m.version = 1 THEN 1 ELSE "
     f"coalesce({_INTRODUCED.format('c.content_number')}, m.version) END AS content, c.start_char AS start, "
-    'c.end_char AS "end" FROM memories m JOIN chunks c ON c.tenant_id = m.tenant_id AND c.memory_id = m.id '
+    'c.end_char AS "end", CASE WHEN %(embeddings)s AND c.encoder_id = %(encoder)s '
+    "THEN translate(encode(c.codes, 'base64'), E'\\n', '') END AS codes FROM memories m JOIN chunks c "
+    "ON c.tenant_id = m.tenant_id AND c.memory_id = m.id "
     f"WHERE {_MEMORIES} ORDER BY m.number, c.content_number, c.ordinal",
     "lineage": "SELECT l.derived_id AS derived, l.source_id AS source, l.source_version, l.operation_id AS operation, "
     "l.recorded_at FROM memories m JOIN lineage l ON l.tenant_id = m.tenant_id AND l.derived_id = m.id "
@@ -252,4 +255,5 @@ def _values(session: ReadSession, export: Export) -> Mapping[str, object]:
         **access.parameters(session, export.caller, export.when),
         "space": export.space_id,
         "encoder": export.encoder_id,
+        "embeddings": export.embeddings,
     }

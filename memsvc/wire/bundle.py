@@ -24,6 +24,8 @@ Label = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=1
 Words = Annotated[str, StringConstraints(strict=True, max_length=1000)]
 Fingerprint = Annotated[str, StringConstraints(strict=True, pattern=r"^([0-9a-f]{32}|[0-9a-f]{64})$")]
 Hash = Annotated[str, StringConstraints(strict=True, pattern=r"^[0-9a-f]{64}$")]
+# 256 bits a token, in base64: no chunk has more tokens than a text that an encoder reads.
+Codes = Annotated[str, StringConstraints(strict=True, max_length=1_000_000, pattern=r"^[A-Za-z0-9+/]*={0,2}$")]
 Fields = dict[str, JsonValue]
 
 # A field that is not known is a fault; one that is null is left out.
@@ -123,6 +125,7 @@ class ChunkRow(TypedDict):
     content: Counted
     start: Whole
     end: Whole
+    codes: NotRequired[Codes]
 
 
 @_strict

@@ -449,6 +449,8 @@ HOSTILE: dict[str, tuple[Callable[[bytes], bytes], str]] = {
         "lineage.jsonl:1",
     ),
     "an edge from nowhere": (lambda bundle: changed(bundle, "lineage", 0, source=str(uuid4())), "lineage.jsonl:1"),
+    "codes of another shape": (lambda bundle: changed(bundle, "chunks", 0, codes="AAAA"), "chunks.jsonl:1"),
+    "codes that are none": (lambda bundle: changed(bundle, "chunks", 0, codes="AAA"), "chunks.jsonl:1"),
     "vectors too long": (
         lambda bundle: repack(
             {

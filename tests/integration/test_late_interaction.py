@@ -119,6 +119,21 @@ async def test_a_fork_takes_the_codes_along(telling: Service) -> None:
     assert late_of(found)
 
 
+@pytest.mark.parametrize("embeddings", ["true", "false"])
+async def test_a_bundle_takes_the_codes_along_with_the_vectors(
+    telling: Service, deployment: Deployment, embeddings: str
+) -> None:
+    await tell(telling)
+    bundle = (await telling.client.get("/v1/spaces/default/export", params={"embeddings": embeddings})).content
+    async with open_service(deployment, clock=lambda: NOW, encoder=TellingEncoder(dimension=256)) as elsewhere:
+        response = await elsewhere.client.post("/v1/spaces/default/import", content=bundle)
+        assert response.status_code == 201, response.text
+        found = late_of(await elsewhere.recall("canoe", explain=True))
+    expected = late_of(await telling.recall("canoe", explain=True)) if embeddings == "true" else {}
+    assert found == pytest.approx(expected)
+    assert bool(expected) is (embeddings == "true")
+
+
 async def test_the_best_match_of_each_word_counts_in_the_turn_and_around_it(telling: Service) -> None:
     await tell(telling)
     found = late_of(await telling.recall("canoe mill", explain=True))

@@ -37,7 +37,7 @@ async def export(
     async with ingest.database.snapshot(caller.tenant_id) as session:
         space_id = await access.require(session, caller, space, "read")
         await bundles.use_utc(session)
-        order = Export(space_id, caller, When(now), ingest.encoder_id)
+        order = Export(space_id, caller, When(now), ingest.encoder_id, embeddings)
         settings, encoder = await bundles.find_settings(session, order)
         archive = ArchiveWriter()
         counts = dict.fromkeys(ROW_MEMBERS, 0)

@@ -1,5 +1,6 @@
 """Reading the rows of a bundle: every line checked by itself, then against the others of its memory. No database."""
 
+from base64 import b64decode
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
+from memsvc.inference.token_codes import TOKEN_BYTES
 from memsvc.inference.types import Embeddings
 from memsvc.ingest.units import MAX_LENGTH
 from memsvc.lifecycle.bundle.archive import EMBEDDINGS, ArchiveReader, refuse
@@ -68,6 +70,7 @@ class Content:
     text: str
     hash: bytes
     chunks: list[NewChunk] = field(default_factory=list)
+    codes: list[bytes] = field(default_factory=list)
     embeddings: Embeddings | None = None
 
 
@@ -204,7 +207,7 @@ class DraftReader:
             for content in contents:
                 last = first + len(content.chunks)
                 if not missing[first:last].any():
-                    content.embeddings = Embeddings(vectors[first:last], [b""] * (last - first))
+                    content.embeddings = Embeddings(vectors[first:last], content.codes)
                 first = last
         return drafts
 
@@ -292,6 +295,16 @@ class DraftReader:
             text = document_text(content.text[row["start"] : row["end"]], memory.get("name"))
             terms = Counter(analyze(text))
             content.chunks.append(NewChunk(row["start"], row["end"], terms, min(terms.total(), MAX_LENGTH)))
+            content.codes.append(self._read_codes(line))
+
+    def _read_codes(self, line: Line[ChunkRow]) -> bytes:
+        try:
+            codes = b64decode(line.row.get("codes", ""), validate=True)
+        except ValueError as error:  # binascii's
+            raise self._chunks.refuse(line, "has `codes` that are no base64") from error
+        if len(codes) % TOKEN_BYTES:
+            raise self._chunks.refuse(line, f"has `codes` that are not {TOKEN_BYTES} bytes a token")
+        return codes
 
     def _check(self, draft: Draft) -> None:
         """The versions follow each other without overlapping, and name contents and operations that are there."""
