@@ -135,6 +135,34 @@ def lifecycle(
 
 
 @app.command()
+def abstain(
+    *,
+    data: Annotated[Path, typer.Option(help="Folder with the data sets: locomo, beam_100K, longmemeval.")],
+    out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("results/abstain"),
+    suite: Annotated[list[str] | None, typer.Option(help="Only these sets; may be given several times.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first conversations: a quick look.")] = None,
+    foreign: Annotated[int, typer.Option(min=0, help="Questions of other conversations, in each set.")] = 150,
+    consolidated: Annotated[bool, typer.Option(help="Draw facts from the turns first.")] = True,
+    fit: Annotated[Path | None, typer.Option(help="Write a calibration on these answers here.")] = None,
+    seed: Seed = 0,
+) -> None:
+    """Measure how well confidence tells what has evidence from what has none. A service is started for it."""
+    from evals import abstain as abstention
+    from evals import report, workers_run
+
+    try:
+        names = workers_run.read_sets(suite)
+        order = abstention.Order(data, out, names, limit, foreign, consolidated, seed)
+        answers, figures = abstention.run(order, say=console.print)
+    except FAILURES as error:
+        _fail(error)
+    if fit is not None:
+        abstention.write_calibration(fit, answers)
+    for key in (key for key in figures if key.endswith((".auroc", ".flagged.answerable"))):
+        console.print(f"{key}: {report.figure(figures[key])}")
+
+
+@app.command()
 def workers(
     *,
     data: Annotated[Path, typer.Option(help="Folder with the data sets: locomo, beam_100K, longmemeval.")],

@@ -59,6 +59,9 @@ async def recall(request: RecallRequest, caller: Reader, services: ServicesDep) 
         candidates=recalled.candidates,
         degraded=bool(recalled.notes),
         notes=list(recalled.notes),
+        confidence=recalled.assessment.confidence,
+        no_evidence=recalled.assessment.no_evidence,
+        signals=dict(recalled.assessment.signals) if request.explain else {},
         timings_ms=dict(recalled.timings_ms),
     )
 
@@ -87,6 +90,8 @@ async def context(request: ContextRequest, caller: Reader, services: ServicesDep
         recipe_version=recalled.recipe_version,
         degraded=bool(recalled.notes),
         notes=list(recalled.notes),
+        confidence=recalled.assessment.confidence,
+        no_evidence=recalled.assessment.no_evidence,
     )
 
 

@@ -65,6 +65,10 @@ def recall(
         when = moment(result.memory.occurred_at)
         table.add_row(str(result.rank), f"{result.score:.3f}", when, Text(visible(who)), _cell(result, explain=explain))
     output.print(table if answer.results else "Nothing was found.")
+    if answer.no_evidence and answer.results:
+        output.print(Text("Nothing that was found seems to bear on the question.", "yellow"))
+    if answer.confidence is not None and answer.results:
+        output.print(Text(f"Confidence {answer.confidence:.2f}", "dim"))
     if answer.degraded:
         output.print(Text("Incomplete: " + visible("; ".join(answer.notes)), "yellow"))
 
@@ -87,6 +91,8 @@ def context(
         print_json(answer)
     else:
         typer.echo(answer.text)
+        if answer.no_evidence:
+            typer.echo("Nothing that was found seems to bear on the question.", err=True)
 
 
 def _options(space: list[str] | None, as_of_valid: str | None, as_of_known: str | None) -> "RecallOptions":

@@ -37,11 +37,15 @@ class LexicalStats:
 
 @dataclass(frozen=True, slots=True)
 class LexicalScores:
-    """Chunks that hold any of the terms, ascending, with their BM25 sums; `idf` is what each term weighs."""
+    """n chunks that hold any of the terms, ascending, with their BM25 sums; `idf` is what each of the t terms weighs.
+
+    `holding` bool[n, t] tells which chunk holds which term, in the order of `idf`; None where there are no chunks.
+    """
 
     chunk: Numbers
     score: Floats
     idf: Mapping[str, float]
+    holding: NDArray[np.bool_] | None = None
 
     @property
     def attainable(self) -> float:
@@ -58,6 +62,14 @@ class LexicalScores:
             return np.zeros(len(chunk), np.float32)
         found = np.minimum(np.searchsorted(self.chunk, chunk), len(self.chunk) - 1)
         return np.where(self.chunk[found] == chunk, self.score[found], np.float32(0))
+
+    def held(self, chunk: Numbers) -> Floats:
+        """Which of these m chunks holds which of the terms, in the order of `idf`: float32[m, t] of 0 and 1."""
+        if self.holding is None:
+            return np.zeros((len(chunk), len(self.idf)), np.float32)
+        found = np.minimum(np.searchsorted(self.chunk, chunk), len(self.chunk) - 1)
+        held: Floats = (self.holding[found] & (self.chunk[found] == chunk)[:, None]).astype(np.float32)
+        return held
 
     def share(self, score: Floats) -> Floats:
         """Scores as shares of the attainable: about 0 to 1, never more than k1 + 1."""
@@ -116,7 +128,8 @@ def score_terms(
     wanted = dict.fromkeys(terms)
     holding = {term: len(found) for term, found in postings.items()} if stats.holding is None else stats.holding
     weights = {term: idf(stats.chunks, holding.get(term, 0)) for term in wanted}
-    held = [(postings[term], weights[term]) for term in wanted if len(postings.get(term, ()))]
+    known = [(column, term) for column, term in enumerate(wanted) if len(postings.get(term, ()))]
+    held = [(postings[term], weights[term]) for _, term in known]
     if not held:
         return LexicalScores(np.empty(0, np.int64), np.empty(0, np.float32), weights)
     entries = np.concatenate([posting for posting, _ in held])
@@ -125,4 +138,7 @@ def score_terms(
     relative = entries["length"] / max(stats.mean_length, 1.0)
     gain = weight * tf * (settings.k1 + 1) / (tf + settings.k1 * (1 - settings.b + settings.b * relative))
     chunk, place = np.unique(entries["chunk"].astype(np.int64), return_inverse=True)
-    return LexicalScores(chunk, np.bincount(place, gain, len(chunk)).astype(np.float32), weights)
+    score = np.bincount(place, gain, len(chunk)).astype(np.float32)
+    holding_terms = np.zeros((len(chunk), len(weights)), np.bool_)
+    holding_terms[place, np.repeat([column for column, _ in known], [len(posting) for posting, _ in held])] = True
+    return LexicalScores(chunk, score, weights, holding_terms)

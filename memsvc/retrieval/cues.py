@@ -5,7 +5,7 @@ kind, so that a cue never changes the order of what it does not speak of.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from functools import cache
 
@@ -41,9 +41,13 @@ _TIME = re.compile(
 
 def speaker(query: QueryReading, evidence: Sequence[Evidence]) -> Floats:
     """1 for what was said by someone whom the query names, by any part of the name."""
-    known = {item.name for item in evidence if item.name}
-    named = {name for name in known if not query.terms.keys().isdisjoint(analyze(name))}
+    named = named_speakers(query, (item.name for item in evidence))
     return _each(evidence, lambda item: float(item.name in named)) if named else _none(evidence)
+
+
+def named_speakers(query: QueryReading, names: Iterable[str | None]) -> set[str]:
+    """Those of the names that the query mentions, by any part."""
+    return {name for name in set(names) if name and not query.terms.keys().isdisjoint(analyze(name))}
 
 
 def author(query: QueryReading, evidence: Sequence[Evidence]) -> Floats:

@@ -7,6 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from memsvc.ids import MemoryId
+from memsvc.retrieval.confidence import NOT_ASSESSED, Assessment
 from memsvc.retrieval.model import StageScore
 from memsvc.store.access import When
 from memsvc.store.keys import Caller
@@ -77,7 +78,7 @@ class Hit:
 class Recalled:
     """Results, best first. `notes` names what was left out; empty when nothing was.
 
-    `recipe_version` is None for a recipe that is built in.
+    `recipe_version` is None for a recipe that is built in. `assessment` says how far to trust them.
     """
 
     hits: tuple[Hit, ...]
@@ -87,3 +88,4 @@ class Recalled:
     candidates: int
     notes: tuple[str, ...]
     timings_ms: Mapping[str, float]
+    assessment: Assessment = NOT_ASSESSED

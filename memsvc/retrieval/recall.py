@@ -22,6 +22,7 @@ from memsvc.retrieval import late
 from memsvc.retrieval.accesses import AccessLog
 from memsvc.retrieval.bm25 import LexicalScores, LexicalStats, Seen, restrict, score_terms
 from memsvc.retrieval.budget import pack
+from memsvc.retrieval.confidence import NOT_ASSESSED, WordMatches, assess, find
 from memsvc.retrieval.deadline import Ticks, Watch
 from memsvc.retrieval.model import Evidence, Floats, ScoreSheet, StageScore
 from memsvc.retrieval.own_recipes import find_recipe, is_on
@@ -79,7 +80,8 @@ class Recaller:
             encoding.cancel()
         watch.lap("encode")
         vector = None if embedding is None else embedding.vector
-        if vector is None and not is_on(recipe, "lexical"):
+        is_blind = vector is None and not is_on(recipe, "lexical")
+        if is_blind:
             grounds = []  # nothing is left that could tell one memory from another
         spaces = [ground.space.id for ground in grounds]
         async with self._database.pipeline(plan.caller.tenant_id) as session:
@@ -96,6 +98,9 @@ class Recaller:
                 interaction = await _interact(session, spaces, shortlist, plan.query, embedding, lexical)
                 watch.lap("late")
             chosen = _rank(shortlist, candidates, query, vector, recipe, plan, interaction)
+            names = {number: found.name for number, found in candidates.items()}
+            findings = find(query, shortlist, lexical, interaction, names)
+            assessment = NOT_ASSESSED if is_blind else assess(findings, encoder=self._batcher.encoder.spec.name)
             watch.lap("rerank")
             hits = await _load(session, scope, spaces, chosen, query)
             watch.lap("load")
@@ -111,6 +116,7 @@ class Recaller:
             candidates=len(candidates),
             notes=tuple(watch.notes),
             timings_ms=watch.timings_ms,
+            assessment=assessment,
         )
 
     async def _encode(self, query: str, recipe: Recipe, watch: Watch) -> QueryEmbedding | None:
@@ -242,8 +248,8 @@ async def _interact(
     query: str,
     embedding: QueryEmbedding,
     lexical: LexicalScores,
-) -> Floats | None:
-    """Late interaction of the query with the shortlist, float32[n]; None when the encoder tells no tokens."""
+) -> WordMatches | None:
+    """The query's tokens and how well the shortlist's memories match them; None when the encoder tells no tokens."""
     if embedding.tokens is None or embedding.spans is None:
         return None
     weights = late.weigh(query, embedding.spans, lexical.idf)
@@ -255,7 +261,7 @@ async def _interact(
         if len(wanted):
             found = await search.read_codes(session, space, (wanted - offset).tolist())
             codes |= {number + offset: code for number, code in found.items()}
-    return late.score(late.match(codes, shortlist.windows, embedding.tokens[telling]), weights[telling])
+    return WordMatches(weights[telling], late.match(codes, shortlist.windows, embedding.tokens[telling]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,14 +282,15 @@ def _rank(
     vector: Floats | None,
     recipe: Recipe,
     plan: RecallPlan,
-    interaction: Floats | None,
+    interaction: WordMatches | None,
 ) -> list[_Chosen]:
     numbers = [number for number in shortlist.sheet.memory.tolist() if number in candidates]
     if not numbers:
         return []
     evidence = [_evidence(number, candidates[number]) for number in numbers]
     if recipe.second_stage:
-        sheet = second_stage(shortlist, evidence, query, vector, recipe, late=interaction)
+        scores = None if interaction is None else late.score(interaction.matches, interaction.weights)
+        sheet = second_stage(shortlist, evidence, query, vector, recipe, late=scores)
     else:
         sheet = shortlist.sheet.take(np.flatnonzero(np.isin(shortlist.sheet.memory, numbers)))
     # Only a memory that is one chunk can be a copy of another; a long one says more than its best chunk.

@@ -333,6 +333,12 @@ class RecallRequest(Model):
     explain: bool = Field(False, description="Add scores per stage, reasons and neighbours.")
 
 
+CONFIDENCE = (
+    "How far the memories can be trusted to hold evidence for the query, 0 to 1; null when nothing can be said of it."
+)
+NO_EVIDENCE = "True when nothing found bears on the query: better to say so than to answer from it."
+
+
 class StageReason(Model):
     """One stage's part in a result's score."""
 
@@ -384,6 +390,11 @@ class RecallResponse(Model):
     candidates: int
     degraded: bool = Field(description="True when a stage was left out or cut; `notes` says which and why.")
     notes: list[str]
+    confidence: float | None = Field(None, description=CONFIDENCE)
+    no_evidence: bool = Field(False, description=NO_EVIDENCE)
+    signals: dict[str, float] = Field(
+        default_factory=dict, description="With `explain`: what `confidence` was made of, by name."
+    )
     timings_ms: dict[str, float]
 
 
@@ -414,6 +425,8 @@ class ContextResponse(Model):
     tokens: int
     degraded: bool
     notes: list[str]
+    confidence: float | None = Field(None, description=CONFIDENCE)
+    no_evidence: bool = Field(False, description=NO_EVIDENCE)
 
 
 class Health(Model):
