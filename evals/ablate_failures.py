@@ -195,6 +195,12 @@ def count(cases: Sequence[Case]) -> dict[str, int]:
     return {reason.name: counts[reason.name] for reason in REASONS}
 
 
+def count_all(cases: Sequence[Case]) -> dict[str, int]:
+    """For how many of the cases each class holds, be it the first or not."""
+    counts = Counter(name for case in cases for name in reasons(case))
+    return {reason.name: counts[reason.name] for reason in REASONS}
+
+
 def missing(cases: Sequence[Case]) -> list[Case]:
     """Those of which evidence is missed."""
     return [case for case in cases if case.missed]

@@ -12,6 +12,8 @@ from evals.corpus import Question, Suite, Turn
 TURN_METRICS = ("turn.recall@5", "turn.recall@10", "turn.recall_any@10", "turn.mrr", "turn.ndcg@10")
 SESSION_METRICS = ("session.recall@5", "session.recall@10")
 ORACLE_K = 200
+# What a recall gives unless it is asked for more; ten sessions need a longer list.
+_K = 10
 # Where gold is labelled by session, and there are enough of them for a rank among them to say anything.
 _BY_SESSION = frozenset({"longmemeval"})
 
@@ -22,6 +24,11 @@ Differences = Mapping[str, Mapping[str, Mapping[str, Interval]]]
 def metrics_of(suite: Suite) -> tuple[str, ...]:
     """The metrics that are reported of a suite."""
     return TURN_METRICS + (SESSION_METRICS if suite.name in _BY_SESSION else ())
+
+
+def results_of(suite: Suite) -> int:
+    """How many results each recall of a suite is asked for."""
+    return suite.default_k if suite.name in _BY_SESSION else _K
 
 
 def score(answer: Answer, question: Question, wanted: Sequence[str]) -> dict[str, float]:

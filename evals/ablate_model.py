@@ -46,7 +46,7 @@ class SetFigures:
     """All figures of a data set, by group of questions, then variant, then metric.
 
     `differences` to the base: mean, and the ends of its interval. `kinds` is what each variant does. `missed` and
-    `gallery` count reasons of questions that miss evidence, and of those in the gallery.
+    `gallery` count the reasons of questions that miss evidence, and of those in the gallery; `applies` all that hold.
     """
 
     name: str
@@ -63,6 +63,7 @@ class SetFigures:
     latency: Mapping[str, Latency]
     storage: Storage
     missed: Mapping[str, int]
+    applies: Mapping[str, int]
     gallery: Mapping[str, int]
     degraded: int
 

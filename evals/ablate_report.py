@@ -44,6 +44,11 @@ by the recipe alone. Nothing is tuned on a set, and all sets are asked by the sa
 - **recall@{ORACLE_K}** is how much of the evidence stands anywhere among {ORACLE_K} results of `{BASE}`: what
   ranking could still bring to the top. What is missing there, no ranking finds."""
 
+_MISSES = """\
+Questions of which some evidence is not among the first ten, by rules on the question, what it misses and what came
+first. Each question counts once as the first rule that holds, and again under `holds` for all that do. Every figure is
+a number of questions."""
+
 
 def write(folder: Path, sets: Sequence[SetFigures], environment: Mapping[str, str | int | None]) -> None:
     """Write all three; `folder` is made when it is not there."""
@@ -91,11 +96,11 @@ def _overview(sets: Sequence[SetFigures]) -> str:
     """recall@10 of the base, then how every variant differs, by set."""
     names = list(dict.fromkeys(name for figures in sets for name in ordered(figures)))
     kinds = {name: kind for figures in sets for name, kind in figures.kinds.items()}
-    rows = [[BASE, "", *(share(figures.values[ALL][BASE].get(LEAD)) for figures in sets)]]
+    rows = [[BASE, "base", *(share(figures.values[ALL][BASE].get(LEAD)) for figures in sets)]]
     for name in (name for name in names if name != BASE):
         found = [figures.differences[ALL].get(name, {}).get(LEAD) for figures in sets]
         rows.append([name, kinds[name], *(difference(each) for each in found)])
-    return table(("recall@10", "", *(figures.label for figures in sets)), rows)
+    return table(("recall@10", "what", *(figures.label for figures in sets)), rows)
 
 
 def _set(figures: SetFigures, plots: Sequence[Path]) -> list[str]:
@@ -114,7 +119,7 @@ def _set(figures: SetFigures, plots: Sequence[Path]) -> list[str]:
     ]
     parts += [f"![Differences of recall@10, {figures.label}](img/{path.name})" for path in plots]
     parts += ["### Differences of recall@10 by question type", _by_group_and_variant(figures)]
-    parts += ["### Bytes", _storage(figures), "### Why evidence is missed", _reasons(figures)]
+    parts += ["### Bytes", _storage(figures), "### Why evidence is missed", _MISSES, _reasons(figures)]
     return parts
 
 
@@ -177,11 +182,11 @@ def _reasons(figures: SetFigures) -> str:
     """Counts alone: the questions themselves stand in the gallery, which is not published."""
     meanings = {reason.name: reason.meaning for reason in REASONS}
     rows = [
-        [name, meanings.get(name, ""), str(count), str(figures.gallery.get(name, 0))]
+        [name, meanings.get(name, ""), str(count), str(figures.applies.get(name, 0)), str(figures.gallery.get(name, 0))]
         for name, count in figures.missed.items()
     ]
-    totals = ["", "", str(sum(figures.missed.values())), str(sum(figures.gallery.values()))]
-    header = ("reason", "rule; the first that holds", "questions that miss evidence", f"the {GALLERY} worst")
+    totals = ["", "", str(sum(figures.missed.values())), "", str(sum(figures.gallery.values()))]
+    header = ("reason", "rule", "first that holds", "holds", f"first, of the {GALLERY} worst")
     return table(header, [*rows, totals])
 
 

@@ -28,7 +28,7 @@ from evals.workers_service import Target, own_service
 UNTENDED = "before consolidation"
 # The query's vector is cached for all variants; this one is asked in a way that the cache does not know.
 UNCACHED = f"{BASE}, query not encoded before"
-_SMALL_TABLE = 0.005
+_SMALL_TABLE = 0.01
 _TABLES = (
     "SELECT c.relname, pg_total_relation_size(c.oid) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
     "WHERE c.relkind = 'r' AND n.nspname NOT IN ('pg_catalog', 'information_schema') ORDER BY 2 DESC, 1"
@@ -55,7 +55,7 @@ class Order:
             "data_sha256": suite.digest,
             "limit": self.limit,
             "seed": self.seed,
-            "k": suite.default_k,
+            "k": ablate_figures.results_of(suite),
             "learned": None if self.weights is None else json.dumps(self.weights, sort_keys=True),
         }
 
@@ -133,11 +133,9 @@ def questions_of(haystack: Haystack) -> list[Question]:
 
 def ask_untended(asker: Asker, suite: Suite, haystacks: Sequence[Haystack]) -> dict[str, dict[str, float]]:
     """The base recipe on turns alone: metrics by question."""
-    wanted = ablate_figures.metrics_of(suite)
+    k, wanted = ablate_figures.results_of(suite), ablate_figures.metrics_of(suite)
     return {
-        question.id: ablate_figures.score(
-            asker.ask(haystack, question, k=suite.default_k, recipe=BASE), question, wanted
-        )
+        question.id: ablate_figures.score(asker.ask(haystack, question, k=k, recipe=BASE), question, wanted)
         for haystack in haystacks
         for question in questions_of(haystack)
     }
@@ -194,7 +192,7 @@ def _ask(
     placed: Placed, asker: Asker, haystack: Haystack, question: Question, *, before: Mapping[str, float], turn: int
 ) -> Outcome:
     """The oracle first, so that the query's vector is there for all; then the variants, each time another one first."""
-    k, wanted = placed.suite.default_k, ablate_figures.metrics_of(placed.suite)
+    k, wanted = ablate_figures.results_of(placed.suite), ablate_figures.metrics_of(placed.suite)
     deep = asker.ask(haystack, question, k=ORACLE_K, recipe=BASE)
     fresh = asker.ask(haystack, replace(question, text=question.text + " "), k=k, recipe=BASE)
     start = turn % len(placed.variants)
@@ -237,6 +235,7 @@ def _figures(order: Order, placed: Placed, outcomes: Sequence[Outcome], stored: 
         latency=ablate_figures.latencies(asked),
         storage=stored,
         missed=ablate_failures.count(ablate_failures.missing(cases)),
+        applies=ablate_failures.count_all(ablate_failures.missing(cases)),
         gallery=ablate_failures.count(ablate_failures.worst(cases, seed=order.seed)),
         degraded=sum(outcome.degraded for outcome in outcomes),
     )

@@ -80,14 +80,12 @@ def learned(weights: Mapping[str, float]) -> Variant:
 
 
 def _without(weights: Mapping[str, float], arms: Sequence[str]) -> list[Variant]:
-    """Each stage that weighs anything; then those that read the same, all windows, and all but the arms."""
+    """Each stage that weighs anything; then those that read the same, and all windows."""
     on = [stage for stage, weight in weights.items() if weight]
     groups: dict[str, tuple[str, ...]] = {stage: (stage,) for stage in on}
     groups |= {name: stages for name, stages in group_stages(on).items() if set(arms) - set(stages)}
     windows = tuple(stage for stage in on if stage.endswith(_WINDOW))
-    cues = tuple(stage for stage in on if stage not in arms)
     groups |= {"any window": windows} if len(windows) > 1 else {}
-    groups |= {"any cue": cues} if len(cues) > 1 else {}
     return [
         Variant(f"without {name}", "without", {"weights": dict.fromkeys(stages, 0.0)})
         for name, stages in groups.items()
