@@ -33,8 +33,9 @@ _LIST = re.compile(
     r"summar\w*|overview|compare|in common|what (?:\w+ ){0,2}(?:are|were|do|does|did|have|has)\b.*s\b|which \w+s)\b"
 )
 _STANDING = re.compile(
-    r"\b(?:always|never|whenever|from now on|every time|each time|i(?:'d| would)? (?:\w+ )?prefer|"
-    r"make sure (?:to|you)|please (?:use|include|avoid|keep|remember)|when i ask)\b"
+    r"\b(?:always|never)\b[^\n]{0,160}\b(?:when(?:ever)?|if|(?:every|each) time) (?:i|we)\b|\bfrom now on\b|"
+    r"\b(?:when(?:ever)?|(?:every|each) time) (?:i|we) (?:ask|mention|request|want|need|talk|discuss)\b|"
+    r"\bi(?:'d| would)? (?:\w+ )?prefer\b|\bplease (?:always|never|remember)\b"
 )
 _ELSEWHERE = frozenset({"i", "you", "he", "she", "they", "we", "it"})
 

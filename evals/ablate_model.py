@@ -51,6 +51,7 @@ class SetFigures:
 
     name: str
     label: str
+    encoder: str
     settings: Mapping[str, str | int | None]
     stages: tuple[str, ...]
     arms: tuple[str, ...]

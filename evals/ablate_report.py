@@ -67,8 +67,7 @@ def render(sets: Sequence[SetFigures], environment: Mapping[str, str | int | Non
     parts += [f"![Evidence among the first 10 and the first {ORACLE_K}](img/{path.name})" for path in shared]
     for figures in sets:
         parts += _set(figures, [path for path in plots if path.stem.endswith(f"-{figures.name}")])
-    rows = [(key.removeprefix("settings."), str(value)) for key, value in environment.items()]
-    return "\n\n".join([*parts, "## Settings", table(("", ""), rows)]) + "\n"
+    return "\n\n".join([*parts, "## Settings", _settings(sets, environment)]) + "\n"
 
 
 def share(value: float | None) -> str:
@@ -188,6 +187,15 @@ def _reasons(figures: SetFigures) -> str:
     totals = ["", "", str(sum(figures.missed.values())), "", str(sum(figures.gallery.values()))]
     header = ("reason", "rule", "first that holds", "holds", f"first, of the {GALLERY} worst")
     return table(header, [*rows, totals])
+
+
+def _settings(sets: Sequence[SetFigures], environment: Mapping[str, str | int | None]) -> str:
+    """What the figures depend on."""
+    rows = [["encoder", ", ".join(dict.fromkeys(figures.encoder for figures in sets))]]
+    rows += [["seed", ", ".join(dict.fromkeys(str(figures.settings["seed"]) for figures in sets))]]
+    rows += [[f"{figures.label}, SHA-256", f"`{figures.settings['data_sha256']}`"] for figures in sets]
+    rows += [[key.removeprefix("settings."), str(value)] for key, value in environment.items()]
+    return table(("setting", "value"), rows)
 
 
 def _milliseconds(figures: SetFigures, name: str) -> list[str]:

@@ -161,6 +161,7 @@ class Outcome:
 
     asked: Asked
     case: Case
+    encoder: str
     degraded: int
 
 
@@ -212,7 +213,7 @@ def _ask(
         latency_ms={UNCACHED: fresh.latency_ms, **latency},
         oracle=ablate_figures.score_oracle(deep, question),
     )
-    return Outcome(asked, case, sum(answer.degraded for answer in answers.values()))
+    return Outcome(asked, case, deep.encoder, sum(answer.degraded for answer in answers.values()))
 
 
 def _figures(order: Order, placed: Placed, outcomes: Sequence[Outcome], stored: Storage) -> SetFigures:
@@ -223,6 +224,7 @@ def _figures(order: Order, placed: Placed, outcomes: Sequence[Outcome], stored: 
     return SetFigures(
         name=placed.suite.name,
         label=placed.suite.label,
+        encoder=", ".join(sorted({outcome.encoder for outcome in outcomes})),
         settings=order.settings(placed.suite),
         stages=placed.stages,
         arms=placed.arms,

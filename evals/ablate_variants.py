@@ -57,6 +57,7 @@ def derive(recipes: Sequence[RecipeOut], arms: Sequence[str]) -> list[Variant]:
     found += _without(weights, arms)
     found += _alone(weights, arms)
     found += _settings(base.settings.model_dump(exclude={"weights"}))
+    found += _with(weights, built_in)
     return found
 
 
@@ -91,6 +92,16 @@ def _without(weights: Mapping[str, float], arms: Sequence[str]) -> list[Variant]
         for name, stages in groups.items()
         if any(weights[arm] for arm in arms if arm not in stages)
     ]
+
+
+def _with(weights: Mapping[str, float], built_in: Sequence[RecipeOut]) -> list[Variant]:
+    """Stages that are off in the base, with the most that another built-in recipe gives them."""
+    found = []
+    for stage in (stage for stage, weight in weights.items() if not weight):
+        most = max((recipe.settings.weights or {}).get(stage, 0.0) for recipe in built_in)
+        if most:
+            found.append(Variant(f"with {stage}", "setting", {"weights": {stage: most}}))
+    return found
 
 
 def _alone(weights: Mapping[str, float], arms: Sequence[str]) -> list[Variant]:

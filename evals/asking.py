@@ -20,7 +20,7 @@ class Answer:
     sessions: tuple[str, ...]
     results: tuple[RecallResult, ...]
     latency_ms: float
-    encode_ms: float
+    encoder: str
     degraded: bool
 
 
@@ -49,7 +49,7 @@ class Asker:
             sessions=tuple(metrics.first_hits(session for _, session in traced if session is not None)),
             results=tuple(answer.results),
             latency_ms=latency_ms,
-            encode_ms=answer.timings_ms.get("encode", 0.0),
+            encoder=answer.encoder,
             degraded=answer.degraded,
         )
 

@@ -69,6 +69,13 @@ def test_settings_are_turned_the_other_way() -> None:
     assert found["plain"] is None
 
 
+def test_a_stage_that_another_recipe_uses_is_added() -> None:
+    other = built_in("keen", weights={**WEIGHTS, "late": 3.0})
+    found = {variant.name: variant.settings for variant in ablate_variants.derive([built_in(), other], ARMS)}
+    assert found["with late"] == {"weights": {"late": 3.0}}
+    assert "with late" not in variants()
+
+
 def test_recipes_of_a_space_do_not_count_as_built_in() -> None:
     own = built_in("mine").model_copy(update={"version": 3})
     assert "mine" not in {variant.name for variant in ablate_variants.derive([built_in(), own], ARMS)}
@@ -76,10 +83,10 @@ def test_recipes_of_a_space_do_not_count_as_built_in() -> None:
 
 def test_a_turn_counts_once_and_sessions_rank_by_their_first_turn() -> None:
     question = Question("q", "Which?", "t", gold_turns=("a", "b"), gold_sessions=("s2",))
-    answer = Answer(("x", "a", "", "y", "z", "w"), ("s1", "s2"), (), 1.0, 0.0, degraded=False)
+    answer = Answer(("x", "a", "", "y", "z", "w"), ("s1", "s2"), (), 1.0, "words", degraded=False)
     found = ablate_figures.score(answer, question, ("turn.recall@5", "turn.mrr", "session.recall@5"))
     assert found == {"turn.recall@5": 0.5, "turn.mrr": 0.5, "session.recall@5": 1.0}
-    deep = Answer(("x",) * 10 + ("a",), (), (), 1.0, 0.0, degraded=False)
+    deep = Answer(("x",) * 10 + ("a",), (), (), 1.0, "words", degraded=False)
     assert ablate_figures.score_oracle(deep, question) == {
         "turn.recall@10": 0.0,
         "turn.recall@50": 0.5,
@@ -238,6 +245,7 @@ def test_an_ablation_from_data_to_page(service: Recipes, data: Path, tmp_path: P
 
     page = (out / "ablation.md").read_text()
     assert "| without words |" in page
+    assert "| encoder | words |" in page
     assert page.count("](img/ablation-") == 2
     assert sorted(path.name for path in (out / "img").iterdir()) == ["ablation-locomo.png", "ablation-oracle.png"]
     sample = locomo_sample()
