@@ -33,12 +33,16 @@ class Latency:
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """Bytes after consolidation. `tables`: with indexes, those of some size; `memories` counts facts too."""
+    """Bytes after consolidation. `memories` counts facts too.
+
+    `tables` are with their indexes, `columns` those of the chunks of turns alone, without; of both the larger ones.
+    """
 
     bytes: int
     memories: int
     turns: int
     tables: Mapping[str, int]
+    columns: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)

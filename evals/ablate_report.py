@@ -174,7 +174,9 @@ def _storage(figures: SetFigures) -> str:
         [f"`{name}`", _number(size, stored.memories), _number(size, stored.turns)]
         for name, size in stored.tables.items()
     ]
-    return table(("table", "bytes per memory", "bytes per turn"), rows)
+    # Facts have chunks too: those of turns alone say what a turn costs by itself.
+    rows += [[f"`chunks.{name}`, of turns", "", _number(size, stored.turns)] for name, size in stored.columns.items()]
+    return table(("table or column", "bytes per memory", "bytes per turn"), rows)
 
 
 def _reasons(figures: SetFigures) -> str:

@@ -14,12 +14,11 @@ from evals import ablate_failures, ablate_figures, ablate_report, ablate_variant
 from evals.ablate_failures import Case
 from evals.ablate_figures import ORACLE_K
 from evals.ablate_model import Asked, SetFigures, Storage
+from evals.ablate_storage import weigh
 from evals.ablate_variants import BASE, Variant
 from evals.asking import Asker
-from evals.bench_sql import owner_connection
-from evals.corpus import DatasetError, Question, Suite, SuiteName
+from evals.corpus import Question, Suite, SuiteName
 from evals.runner import Haystack, Plan
-from evals.service import footprint
 from evals.summary import environment
 from evals.workers_recall import SETS
 from evals.workers_service import Target, own_service
@@ -28,12 +27,6 @@ from evals.workers_service import Target, own_service
 UNTENDED = "before consolidation"
 # The query's vector is cached for all variants; this one is asked in a way that the cache does not know.
 UNCACHED = f"{BASE}, query not encoded before"
-_SMALL_TABLE = 0.01
-_TABLES = (
-    "SELECT c.relname, pg_total_relation_size(c.oid) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
-    "WHERE c.relkind = 'r' AND n.nspname NOT IN ('pg_catalog', 'information_schema') ORDER BY 2 DESC, 1"
-)
-
 Say = Callable[[str], object]
 
 
@@ -106,7 +99,7 @@ def measure(order: Order, suite: Suite, *, say: Say) -> SetFigures:
         placed = prepare(target, suite, haystacks, order.weights)
         say(f"{suite.label}: asking by {len(placed.variants)} variants")
         outcomes = ask_all(placed, before, say=say)
-        stored = weigh(placed)
+        stored = weigh(target, haystacks)
     lines = "".join(json.dumps(asdict(outcome.asked), ensure_ascii=False) + "\n" for outcome in outcomes)
     (order.out / "sets" / f"{suite.name}.jsonl").write_text(lines, encoding="utf-8")
     cases = [outcome.case for outcome in outcomes if outcome.case.question.headline]
@@ -174,19 +167,6 @@ def ask_all(placed: Placed, before: Mapping[str, Mapping[str, float]], *, say: S
         for question in questions_of(haystack):
             found.append(_ask(placed, asker, haystack, question, before=before[question.id], turn=len(found)))
     return found
-
-
-def weigh(placed: Placed) -> Storage:
-    """What the service stores."""
-    stored = footprint(placed.target.service)
-    if stored is None:
-        raise DatasetError("the service's key may not read what it stores")
-    with owner_connection(placed.target.service) as connection:
-        tables = {str(name): int(size) for name, size in connection.execute(_TABLES).fetchall()}
-    least = _SMALL_TABLE * sum(tables.values())
-    turns = sum(bool(turn.content.strip()) for each in placed.haystacks for turn in each.conversation.turns)
-    large = {name: size for name, size in tables.items() if size >= least}
-    return Storage(stored.bytes, stored.memories, turns, large)
 
 
 def _ask(

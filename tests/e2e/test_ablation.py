@@ -37,4 +37,5 @@ def test_every_stage_is_ablated_over_http(tmp_path: Path) -> None:
     assert found.storage.turns == len(TALK)
     assert found.storage.memories >= len(TALK)
     assert "chunks" in found.storage.tables
+    assert {"vec", "codes"} <= set(found.storage.columns)
     assert found.degraded == 0

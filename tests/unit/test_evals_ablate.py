@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,11 @@ from typer.testing import CliRunner
 
 from evals import ablate_failures, ablate_figures, ablate_report, ablate_run, ablate_variants
 from evals.ablate_failures import Case
-from evals.ablate_model import Asked, SetFigures
+from evals.ablate_model import Asked, SetFigures, Storage
 from evals.asking import Answer
 from evals.cli import app
 from evals.corpus import Conversation, Question, Turn
-from evals.service import Footprint, Service
+from evals.service import Service
 from evals.workers_service import Target
 
 
@@ -205,16 +205,8 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Recipes:
     def own_service() -> Iterator[Target]:
         yield reach(fake)
 
-    class Tables:
-        def execute(self, _: str) -> "Tables":
-            return self
-
-        def fetchall(self) -> list[tuple[str, int]]:
-            return [("chunks", 9000), ("keys", 1)]
-
     monkeypatch.setattr(ablate_run, "own_service", own_service)
-    monkeypatch.setattr(ablate_run, "owner_connection", lambda _: nullcontext(Tables()))
-    monkeypatch.setattr(ablate_run, "footprint", lambda _: Footprint(bytes=8000, memories=8))
+    monkeypatch.setattr(ablate_run, "weigh", lambda *_: Storage(8000, 8, 4, {"chunks": 9000}, {"vec": 400}))
     return fake
 
 
@@ -239,13 +231,21 @@ def test_an_ablation_from_data_to_page(service: Recipes, data: Path, tmp_path: P
     assert kept["differences"]["all"]["without words"]["turn.recall@10"] == [-1.0, -1.0, -1.0]
     assert kept["differences"]["all"]["without early"]["turn.recall@10"] == [0.0, 0.0, 0.0]
     assert kept["latency"]["balanced"]["p50"] > 0
-    assert kept["storage"] == {"bytes": 8000, "memories": 8, "turns": 4, "tables": {"chunks": 9000}}
+    assert kept["storage"] == {
+        "bytes": 8000,
+        "memories": 8,
+        "turns": 4,
+        "tables": {"chunks": 9000},
+        "columns": {"vec": 400},
+    }
     assert sum(kept["missed"].values()) == 0
-    assert SetFigures.from_json(kept).to_json() == SetFigures.from_json(kept).to_json()
+    assert json.loads(json.dumps(SetFigures.from_json(kept).to_json())) == kept
 
     page = (out / "ablation.md").read_text()
     assert "| without words |" in page
     assert "| encoder | words |" in page
+    assert "| `chunks` | 1,125 | 2,250 |" in page
+    assert "| `chunks.vec`, of turns |  | 100 |" in page
     assert page.count("](img/ablation-") == 2
     assert sorted(path.name for path in (out / "img").iterdir()) == ["ablation-locomo.png", "ablation-oracle.png"]
     sample = locomo_sample()
