@@ -129,7 +129,13 @@ def _settings(settings: Mapping[str, Any]) -> list[Variant]:
         found.append(Variant("window off", "setting", {"window": window[:1]}))
         found.append(Variant("window shorter by one", "setting", {"window": window[:-1]}))
     if (diversity := settings.get("diversity")) is not None:
-        found.append(Variant("diversity off", "setting", {"diversity": {**diversity, "penalty": 0.0}}))
+        costs = [part for part, value in diversity.items() if part != "threshold" and value]
+        off = {f"diversity without {part}": (part,) for part in costs} | {"diversity off": tuple(costs)}
+        found += [
+            Variant(name, "setting", {"diversity": {**diversity, **dict.fromkeys(parts, 0.0)}})
+            for name, parts in off.items()
+            if len(costs) > 1 or name == "diversity off"
+        ]
     if settings.get("bm25") is not None:
         found.append(Variant("bm25 k1 1.2, b 0.75", "setting", {"bm25": _TEXTBOOK_BM25}))
     if depth := settings.get("candidates"):

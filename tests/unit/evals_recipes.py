@@ -23,7 +23,7 @@ def built_in(name: str = "balanced", **settings: Any) -> RecipeOut:
         "candidates": 100,
         "window": [1.0, 0.5],
         "bm25": {"k1": 0.9, "b": 0.4},
-        "diversity": {"threshold": 0.9, "penalty": 2.0},
+        "diversity": {"threshold": 0.9, "penalty": 2.0, "spread": 1.0},
         "archived": False,
         **settings,
     }

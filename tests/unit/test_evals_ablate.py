@@ -62,7 +62,8 @@ def test_settings_are_turned_the_other_way() -> None:
     assert found["second_stage off"] == {"second_stage": False}
     assert found["archived on"] == {"archived": True}
     assert found["window off"] == {"window": [1.0]}
-    assert found["diversity off"] == {"diversity": {"threshold": 0.9, "penalty": 0.0}}
+    assert found["diversity off"] == {"diversity": {"threshold": 0.9, "penalty": 0.0, "spread": 0.0}}
+    assert found["diversity without spread"] == {"diversity": {"threshold": 0.9, "penalty": 2.0, "spread": 0.0}}
     assert found["candidates 50"] == {"candidates": 50}
     assert found["candidates 200"] == {"candidates": 200}
     assert found["balanced"] is None
