@@ -6,7 +6,7 @@ STAMP := $(VENV)/.ready
 DATA ?= ../shared/data
 OUT ?= results
 
-.PHONY: demo serve test check bench lifecycle workers eval clean
+.PHONY: demo serve test check bench lifecycle workers ablate eval clean
 
 demo: $(STAMP)
 	$(BIN)/memsvc demo
@@ -31,6 +31,9 @@ lifecycle: $(STAMP)
 
 workers: $(STAMP)
 	$(BIN)/python -m evals workers --data $(DATA) --out $(OUT)/workers
+
+ablate: $(STAMP)
+	$(BIN)/python -m evals ablate --data $(DATA) --out $(OUT)/ablation
 
 eval: $(STAMP)
 	$(BIN)/python -m evals run --suite locomo --data $(DATA)/locomo --out $(OUT)/locomo

@@ -35,6 +35,9 @@ FAILURES = (
 
 Url = Annotated[str | None, typer.Option(help="A running service; without it, one is started and removed at the end.")]
 Key = Annotated[str | None, typer.Option(help="API key for --url.", envvar="MEMSVC_API_KEY")]
+DataSets = Annotated[Path, typer.Option(help="Folder with the data sets: locomo, beam_100K, longmemeval.")]
+Suites = Annotated[list[str] | None, typer.Option(help="Only these sets; may be given several times.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Only the first questions of each set.")]
 Seed = Annotated[int, typer.Option(help="Seed of every random choice.")]
 
 
@@ -206,6 +209,68 @@ def workers(
     for target in workers_run.TARGETS:
         if target.key in figures:
             console.print(f"{target.what}: {report.figure(figures[target.key])}")
+
+
+@app.command()
+def ablate(
+    *,
+    data: DataSets,
+    out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("results/ablation"),
+    suite: Suites = None,
+    limit: Limit = None,
+    weights: Annotated[Path | None, typer.Option(help="A file that `learn` wrote: one variant more.")] = None,
+    seed: Seed = 0,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Leave out sets that are there with these settings.")
+    ] = False,
+) -> None:
+    """Remove every stage of recall, and run each alone. Services are started for it."""
+    from evals import ablate_report, ablate_run, learn_file, workers_run
+    from evals.ablate_model import ALL
+    from evals.ablate_variants import BASE
+
+    try:
+        order = ablate_run.Order(
+            data=data,
+            out=out,
+            sets=workers_run.read_sets(suite),
+            limit=limit,
+            seed=seed,
+            weights=None if weights is None else learn_file.read_weights(weights),
+            resume=resume,
+        )
+        done = ablate_run.run(order, say=console.print)
+    except FAILURES as error:
+        _fail(error)
+    for figures in done:
+        value = figures.values[ALL][BASE].get(ablate_report.LEAD)
+        console.print(f"{figures.label}: {ablate_report.LEAD} of {BASE} {ablate_report.share(value)}")
+    console.print(f"see {out / 'ablation.md'}")
+
+
+@app.command()
+def learn(
+    *,
+    data: DataSets,
+    out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("results/weights"),
+    suite: Suites = None,
+    limit: Limit = None,
+    l2: Annotated[
+        float, typer.Option(min=0.0, help="How much large weights cost, in units of a stage's spread.")
+    ] = 1e-3,
+    seed: Seed = 0,
+) -> None:
+    """Learn the weights of fusion from labelled questions, cross-validated. It changes nothing by itself."""
+    from evals import learn_run, report, workers_run
+
+    try:
+        order = learn_run.Order(data, out, workers_run.read_sets(suite), limit, l2, seed)
+        learned = learn_run.run(order, say=console.print)
+    except FAILURES as error:
+        _fail(error)
+    for name, weight in learned.weights.items():
+        console.print(f"{name}: {report.figure(weight)}")
+    console.print(f"see {out / 'report.md'}")
 
 
 def _write(out: Path, title: str, explanation: str, measured: Mapping[str, float], settings: Mapping[str, int]) -> None:

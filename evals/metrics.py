@@ -4,9 +4,13 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
+
+Values = NDArray[np.float64]
 
 KS = (1, 3, 5, 10, 30, 50)
 NDCG_K = 10
+_ROUNDS_AT_ONCE = 1000  # keeps the drawn counts of a thousand questions below 10 MB
 
 
 def recall(ranked: Sequence[str], gold: Iterable[str], k: int) -> float:
@@ -27,6 +31,14 @@ def ndcg(ranked: Sequence[str], gold: Iterable[str], k: int) -> float:
     return gained / ideal
 
 
+def reciprocal_rank(ranked: Sequence[str], gold: Iterable[str]) -> float:
+    """1 / rank of the first gold in the ranking, 0 when there is none in it; `ValueError` without gold."""
+    wanted = set(gold)
+    if not wanted:
+        raise ValueError("a question without gold has no reciprocal rank")
+    return next((1.0 / rank for rank, name in enumerate(ranked, start=1) if name in wanted), 0.0)
+
+
 def score(level: str, ranked: Sequence[str], gold: Sequence[str]) -> dict[str, float]:
     """All metrics of one question at one level ("turn" or "session"), as `<level>.<metric>@<k>`; empty without gold.
 
@@ -41,6 +53,7 @@ def score(level: str, ranked: Sequence[str], gold: Sequence[str]) -> dict[str, f
         found[f"{level}.recall_any@{k}"] = float(fraction > 0)
         found[f"{level}.recall_all@{k}"] = float(fraction == 1)
     found[f"{level}.ndcg@{NDCG_K}"] = ndcg(ranked, gold, NDCG_K)
+    found[f"{level}.mrr"] = reciprocal_rank(ranked, gold)
     return found
 
 
@@ -72,3 +85,23 @@ def interval(values: Sequence[float], *, seed: int, rounds: int = 2000) -> tuple
     drawn = [float(generator.choice(sample, len(sample)).mean()) for _ in range(rounds)]
     low, high = np.quantile(drawn, [0.025, 0.975])
     return float(low), float(high)
+
+
+def paired_intervals(changes: Values, *, seed: int, rounds: int = 10_000) -> Values:
+    """95% bootstrap intervals of column means, float64[c, 2]; NaN without questions.
+
+    `changes` float64[n, c] holds a row per question and a column per comparison: what one ranking scores minus what
+    the other scores. Questions are drawn with replacement, the same ones for all columns, and the 2.5% and 97.5%
+    quantiles of the means are taken (percentile bootstrap; Efron and Tibshirani, 1993).
+    """
+    questions, columns = changes.shape
+    if not questions:
+        return np.full((columns, 2), math.nan)
+    generator = np.random.default_rng(seed)
+    shares = np.full(questions, 1.0 / questions)
+    means = np.empty((rounds, columns))
+    for first in range(0, rounds, _ROUNDS_AT_ONCE):
+        size = min(_ROUNDS_AT_ONCE, rounds - first)
+        drawn = generator.multinomial(questions, shares, size=size)
+        means[first : first + size] = drawn @ changes / questions
+    return np.ascontiguousarray(np.quantile(means, (0.025, 0.975), axis=0).T)

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from evals import longmemeval_official, metrics
@@ -50,6 +51,44 @@ def test_percentiles_and_intervals() -> None:
     assert 0.35 < low < 0.5 < high < 0.65
     assert metrics.interval(values, seed=3, rounds=500) == (low, high)
     assert all(math.isnan(value) for value in metrics.interval([], seed=0))
+
+
+def test_the_reciprocal_rank_is_that_of_the_first_gold() -> None:
+    assert metrics.reciprocal_rank(["x", "b", "a"], ["a", "b"]) == 0.5
+    assert metrics.reciprocal_rank(["x"], ["a"]) == 0
+    assert metrics.score("turn", ["x", "y", "z", "a"], ["a"])["turn.mrr"] == 0.25
+    with pytest.raises(ValueError, match="no reciprocal rank"):
+        metrics.reciprocal_rank(["a"], [])
+
+
+def test_paired_intervals_of_two_questions() -> None:
+    # Two draws of 0 and 1 have the mean 0, .5 or 1 with the chances 1/4, 1/2, 1/4: more than 2.5% lie at either end.
+    assert metrics.paired_intervals(np.array([[0.0], [1.0]]), seed=0).tolist() == [[0.0, 1.0]]
+
+
+def test_a_change_that_all_questions_share_has_no_spread() -> None:
+    changes = np.array([[0.25, -1.0]] * 7)
+    assert metrics.paired_intervals(changes, seed=5, rounds=100) == pytest.approx(np.array([[0.25] * 2, [-1.0] * 2]))
+
+
+def test_columns_are_resampled_together() -> None:
+    first = np.random.default_rng(1).normal(size=50)
+    found = metrics.paired_intervals(np.stack([first, 2 * first, -first], axis=1), seed=2, rounds=1500)
+    assert found[1] == pytest.approx(2 * found[0])
+    assert found[2] == pytest.approx(-found[0][::-1])
+    again = metrics.paired_intervals(first.reshape(-1, 1), seed=2, rounds=1500)
+    assert again[0] == pytest.approx(found[0]), "the same seed draws the same questions"
+
+
+def test_an_interval_is_as_wide_as_the_normal_one() -> None:
+    # 200 questions get better by 1, 200 by 0: mean .5, standard error .5 / 20, so .5 -+ 1.96 * .025.
+    low, high = metrics.paired_intervals(np.array([[0.0], [1.0]] * 200), seed=3)[0]
+    assert low == pytest.approx(0.451, abs=0.005)
+    assert high == pytest.approx(0.549, abs=0.005)
+
+
+def test_no_questions_have_no_interval() -> None:
+    assert np.isnan(metrics.paired_intervals(np.empty((0, 2)), seed=0)).all()
 
 
 CORPUS = ["other_1_1", "other_1_3", "noans_q_1", "answer_q_3", "answer_q_5", "answer_r_1"]
