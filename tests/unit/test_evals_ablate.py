@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from evals_recipes import ARMS, WEIGHTS, Recipes, built_in
-from evals_samples import locomo_sample
+from evals_samples import locomo_sample, longmemeval_instance
 from typer.testing import CliRunner
 
 from evals import ablate_failures, ablate_figures, ablate_report, ablate_run, ablate_variants
@@ -266,9 +266,20 @@ def test_an_ablation_from_data_to_page(service: Recipes, data: Path, tmp_path: P
     assert len(service.asked) == 2 * asked
 
 
-def test_a_query_is_known_to_the_service_before_variants_are_timed(
-    service: Recipes, data: Path, tmp_path: Path
-) -> None:
+def test_sessions_are_scored_where_gold_names_them(service: Recipes, tmp_path: Path) -> None:
+    (tmp_path / "longmemeval").mkdir()
+    (tmp_path / "longmemeval" / "s.json").write_text(json.dumps([longmemeval_instance()]))
+    out = tmp_path / "out"
+    found = ablate_run.run(ablate_run.Order(tmp_path, out, ("longmemeval",)), say=lambda _: None)[0]
+    assert found.metrics[-2:] == ("session.recall@5", "session.recall@10")
+    assert found.values["all"]["balanced"]["session.recall@5"] == 1
+    assert found.differences["all"]["without words"]["session.recall@5"] == (-1.0, -1.0, -1.0)
+    page = (out / "ablation.md").read_text()
+    assert "| session recall@5 | session recall@10 |" in page
+    assert "| difference of session recall@5 |" in page
+
+
+def test_a_query_is_known_before_variants_are_timed(service: Recipes, data: Path, tmp_path: Path) -> None:
     ablate_run.run(ablate_run.Order(data, tmp_path / "out", ("locomo",), limit=1), say=lambda _: None)
     question = locomo_sample()["qa"][0]["question"]
     timed = [(query, recipe) for query, _, recipe in service.asked][1:]
