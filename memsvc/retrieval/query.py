@@ -3,9 +3,10 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Literal
 
+from memsvc.retrieval.timeline import Timeline, read_timeline
 from memsvc.text.analysis import analyze, fold, surface_forms
 from memsvc.text.dates import Period, find_periods
 
@@ -37,13 +38,17 @@ _ASKS_WHEN = re.compile(
     r"|how\s+many\s+(?:hours|days|weeks|months|years))\b"
 )
 _ASKS_LATEST = re.compile(
-    r"\b(?:current|currently|latest|now|nowadays|most\s+recent|most\s+recently|these\s+days|at\s+the\s+moment|so\s+far)\b"
+    r"\b(?:current|currently|latest|now|nowadays|most\s+recent|most\s+recently|these\s+days|at\s+(?:the\s+moment|present)"
+    r"|presently|so\s+far|still)\b"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class QueryReading:
-    """`terms`: index terms with their surface forms. `author`: whose words answer it, if it tells."""
+    """`terms`: index terms with their surface forms. `author`: whose words answer it, if it tells.
+
+    `zone`: the asker's, in which a moment's day is told.
+    """
 
     terms: Mapping[str, str]
     author: Author | None
@@ -51,6 +56,8 @@ class QueryReading:
     periods: tuple[Period, ...]
     asks_when: bool
     asks_latest: bool
+    zone: tzinfo | None = None
+    timeline: Timeline = Timeline()
 
 
 def read_query(query: str, asked_at: datetime | None) -> QueryReading:
@@ -63,6 +70,8 @@ def read_query(query: str, asked_at: datetime | None) -> QueryReading:
         periods=tuple(find_periods(folded, None if asked_at is None else asked_at.date())),
         asks_when=_ASKS_WHEN.search(folded) is not None,
         asks_latest=_ASKS_LATEST.search(folded) is not None,
+        zone=None if asked_at is None else asked_at.tzinfo,
+        timeline=read_timeline(folded),
     )
 
 

@@ -1,7 +1,7 @@
 """The stages of ranking in order: table -> first stage -> shortlist -> second stage -> choice. No clock, no store."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import faiss
 import numpy as np
@@ -9,6 +9,7 @@ import numpy as np
 from memsvc.retrieval import cues
 from memsvc.retrieval.bm25 import LexicalScores
 from memsvc.retrieval.diversify import choose
+from memsvc.retrieval.events import cover, crowding
 from memsvc.retrieval.fuse import Scale
 from memsvc.retrieval.model import ChunkArrays, Evidence, Floats, MemoryTable, Numbers, Rows, ScoreSheet
 from memsvc.retrieval.query import QueryReading
@@ -22,6 +23,8 @@ faiss.omp_set_num_threads(1)
 _ON_TOPIC = 2.0
 # What says otherwise comes first when its score is no more than this share of the other's behind.
 _NEAR = 0.4
+# The memory of each event that a query names is among the first five, which most askers read.
+_COVERED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +32,24 @@ class Shortlist:
     """The best memories of the first stage, best first, with the chunk of its own that speaks for each.
 
     `best_key` is the chunk of another that speaks better for it still, -1 for none. `dense` is the scale of the whole
-    table's cosines, on which later cosines are put.
+    table's cosines, on which later cosines are put. `events` float32[e, n]: the share that each memory holds of the
+    words of each event that the query names.
     """
 
     sheet: ScoreSheet
     best_chunk: Numbers
     best_key: Numbers
     dense: Scale
+    events: Floats = field(default_factory=lambda: np.empty((0, 0), np.float32))
 
 
-def first_stage(chunks: ChunkArrays, lexical: LexicalScores, recipe: Recipe, *, k: int) -> Shortlist:
-    """Score every memory of the table by itself and in its window; keep the recipe's candidates, at least k."""
+def first_stage(
+    chunks: ChunkArrays, lexical: LexicalScores, recipe: Recipe, *, k: int, events: Sequence[LexicalScores] = ()
+) -> Shortlist:
+    """Score every memory of the table by itself and in its window; keep the recipe's candidates, at least k.
+
+    `events`: the words of each event that the query names, scored by themselves.
+    """
     table = MemoryTable.of(chunks)
     if not len(table.memory):
         return Shortlist(ScoreSheet(table.memory), np.empty(0, np.int64), np.empty(0, np.int64), Scale(0.0, 0.0))
@@ -67,7 +77,10 @@ def first_stage(chunks: ChunkArrays, lexical: LexicalScores, recipe: Recipe, *, 
     own = table.best_rows(np.where(is_key, np.float32(-np.inf), of_chunk))
     best_key = np.where(is_key[best], chunks.chunk[best], -1)
     kept = sheet.ranking()[: max(recipe.candidates, k)]
-    return Shortlist(sheet.take(kept), chunks.chunk[own][kept], best_key[kept], scale)
+    shares = [table.fold(event.share(event.at(chunks.chunk)))[kept] for event in events]
+    return Shortlist(
+        sheet.take(kept), chunks.chunk[own][kept], best_key[kept], scale, np.array(shares, np.float32).reshape(-1, len(kept))
+    )
 
 
 def lift(table: MemoryTable, chunks: ChunkArrays) -> Floats:
@@ -90,7 +103,8 @@ def second_stage(
 
     What vanished between the statements is simply not in `evidence`; what is in it must be on the shortlist.
     """
-    sheet = shortlist.sheet.take(_rows(shortlist.sheet.memory, evidence))
+    rows = _rows(shortlist.sheet.memory, evidence)
+    sheet = shortlist.sheet.take(rows)
     weights = recipe.weights
     dense = sheet.columns["dense"].raw
     if query_vector is not None:
@@ -105,8 +119,16 @@ def second_stage(
         ("date", weights.date, cues.dated(query, evidence)),
         ("time", weights.time, cues.timed(query, evidence)),
         ("latest", weights.latest, cues.latest(query, evidence)),
+        ("order", weights.order, cues.ordered(query, evidence, relevance)),
     ):
         sheet = sheet.with_column(stage, raw, np.float32(weight) * raw)
+    if query.timeline.sequence:
+        crowded = crowding(sheet.memory, sheet.total, evidence)
+        sheet = sheet.with_column("crowding", crowded, np.float32(-weights.spread) * crowded)
+    if len(shortlist.events) > 1:
+        share = shortlist.events[:, rows]
+        lift = cover(sheet.memory, sheet.total, share, weight=weights.event, places=_COVERED)
+        sheet = sheet.with_column("event", share.max(axis=0), lift)
     behind = outdated(sheet.memory, sheet.total, evidence)
     return sheet.with_column("outdated", behind, -behind)
 

@@ -34,6 +34,7 @@ from memsvc.store.keys import Caller
 from memsvc.store.memories import Record
 from memsvc.store.scope import Scope
 from memsvc.store.search import Beside, Candidate, Ground, ScoredChunks
+from memsvc.text.analysis import analyze
 from memsvc.text.tokens import estimate_tokens
 
 STAGE_SECONDS = Histogram(
@@ -148,7 +149,7 @@ class Recaller:
         recipe, watch = RECIPES[plan.recipe], _Stopwatch()
         query = read_query(plan.query, plan.asked_at.astimezone(plan.zone))
         scope = _scope(plan, recipe)
-        encoding = asyncio.create_task(self._encode(plan.query, watch))
+        encoding = asyncio.create_task(self._encode(query.timeline.topic or plan.query, watch))
         try:
             for _ in range(LOOP_TURNS_TO_ENCODER):
                 await asyncio.sleep(0)
@@ -160,9 +161,9 @@ class Recaller:
         watch.lap("encode")
         spaces = [ground.space.id for ground in grounds]
         async with self._database.pipeline(plan.caller.tenant_id) as session:
-            chunks, lexical = await self._score(session, scope, grounds, query, vector, recipe)
+            chunks, lexical, events = await self._score(session, scope, grounds, query, vector, recipe)
             watch.lap("score")
-            shortlist = first_stage(chunks, lexical, recipe, k=plan.k)
+            shortlist = first_stage(chunks, lexical, recipe, k=plan.k, events=events)
             watch.lap("fuse")
             candidates = await _hydrate(session, scope, spaces, shortlist)
             watch.lap("hydrate")
@@ -198,8 +199,11 @@ class Recaller:
         query: QueryReading,
         vector: Floats | None,
         recipe: Recipe,
-    ) -> tuple[ScoredChunks, LexicalScores]:
-        """Chunks in scope of all spaces, as one table under the recall's own numbers, and their words' worth."""
+    ) -> tuple[ScoredChunks, LexicalScores, list[LexicalScores]]:
+        """Chunks in scope of all spaces, as one table under the recall's own numbers, and their words' worth.
+
+        The last are the words of each event that the query names.
+        """
         terms = list(query.terms)
         postings = _join_postings([ground.postings for ground in grounds])
         # Through HNSW only some of the chunks are seen: words are then compared with all that the spaces hold.
@@ -229,7 +233,9 @@ class Recaller:
             tables.append(table if index == 0 else _shift(table, index))
         joined = tables[0] if len(tables) == 1 else _join_tables(tables)
         seen, of_seen = restrict(postings, Seen(joined.chunk, joined.memory, joined.length, joined.share))
-        return joined, score_terms(terms, seen, stats or of_seen, recipe.bm25)
+        stats = stats or of_seen
+        events = [score_terms(analyze(event), seen, stats, recipe.bm25) for event in query.timeline.events]
+        return joined, score_terms(terms, seen, stats, recipe.bm25), events
 
 
 def _join_postings(postings: Sequence[Mapping[str, NDArray[Any]]]) -> Mapping[str, NDArray[Any]]:

@@ -29,6 +29,9 @@ class Weights:
     date: float = 5.0
     time: float = 1.0
     latest: float = 1.0
+    order: float = 1.0
+    spread: float = 10.0
+    event: float = 4.0
 
 
 @dataclass(frozen=True, slots=True)
