@@ -15,7 +15,7 @@ from evals.records import ConversationRecord, Hit, Log, QuestionRecord
 from memsvc.sdk import MemoryClient
 from memsvc.wire import RecallResponse
 
-Recipe = Literal["fast", "balanced", "deep"]
+Recipe = Literal["fast", "balanced", "deep", "temporal"]
 
 CONTEXT_BUDGET = 2000
 _BATCH_TURNS = 200

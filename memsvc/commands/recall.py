@@ -34,7 +34,9 @@ def recall(
     space: SpacesOption = None,
     k: Annotated[int, typer.Option("--k", "-k", min=1, help="Most memories to show.")] = 10,
     explain: Annotated[bool, typer.Option("--explain", help="Show each stage's part in the score.")] = False,
-    recipe: Annotated[Literal["balanced", "fast", "deep"], typer.Option(help="The plan of the search.")] = "balanced",
+    recipe: Annotated[
+        Literal["balanced", "fast", "deep", "temporal"], typer.Option(help="The plan of the search.")
+    ] = "balanced",
     as_of_valid: AsOfValidOption = None,
     as_of_known: AsOfKnownOption = None,
     superseded: Annotated[bool, typer.Option("--superseded", help="Also what was superseded.")] = False,

@@ -100,9 +100,9 @@ def latest(query: QueryReading, evidence: Sequence[Evidence]) -> Floats:
 
 
 def ordered(query: QueryReading, evidence: Sequence[Evidence], relevance: Floats) -> Floats:
-    """Rank in time, as far as a memory is on the topic, when the query asks for the first or the last time of something.
+    """Rank in time from 0 to 1 towards the end asked for, when the query asks for the first or the last of its kind.
 
-    From 0 to 1 towards the end asked for; `relevance` float32[n] in 0 to 1.
+    It counts as far as a memory is on the topic: `relevance` float32[n] in 0 to 1.
     """
     if query.timeline.order is None:
         return _none(evidence)

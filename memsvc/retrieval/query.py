@@ -56,8 +56,8 @@ class QueryReading:
     periods: tuple[Period, ...]
     asks_when: bool
     asks_latest: bool
-    zone: tzinfo | None = None
-    timeline: Timeline = Timeline()
+    zone: tzinfo | None
+    timeline: Timeline
 
 
 def read_query(query: str, asked_at: datetime | None) -> QueryReading:

@@ -9,7 +9,7 @@ import numpy as np
 from memsvc.retrieval import cues
 from memsvc.retrieval.bm25 import LexicalScores
 from memsvc.retrieval.diversify import choose
-from memsvc.retrieval.events import cover, crowding
+from memsvc.retrieval.events import with_events
 from memsvc.retrieval.fuse import Scale
 from memsvc.retrieval.model import ChunkArrays, Evidence, Floats, MemoryTable, Numbers, Rows, ScoreSheet
 from memsvc.retrieval.query import QueryReading
@@ -23,8 +23,6 @@ faiss.omp_set_num_threads(1)
 _ON_TOPIC = 2.0
 # What says otherwise comes first when its score is no more than this share of the other's behind.
 _NEAR = 0.4
-# The memory of each event that a query names is among the first five, which most askers read.
-_COVERED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +38,7 @@ class Shortlist:
     best_chunk: Numbers
     best_key: Numbers
     dense: Scale
-    events: Floats = field(default_factory=lambda: np.empty((0, 0), np.float32))
+    events: Floats = field(default_factory=lambda: np.empty((0, 0), np.float32), repr=False)
 
 
 def first_stage(
@@ -77,10 +75,9 @@ def first_stage(
     own = table.best_rows(np.where(is_key, np.float32(-np.inf), of_chunk))
     best_key = np.where(is_key[best], chunks.chunk[best], -1)
     kept = sheet.ranking()[: max(recipe.candidates, k)]
-    shares = [table.fold(event.share(event.at(chunks.chunk)))[kept] for event in events]
-    return Shortlist(
-        sheet.take(kept), chunks.chunk[own][kept], best_key[kept], scale, np.array(shares, np.float32).reshape(-1, len(kept))
-    )
+    shares = np.array([table.fold(event.share(event.at(chunks.chunk))) for event in events], np.float32)
+    of_events = shares.reshape(-1, len(table.memory))[:, kept]
+    return Shortlist(sheet.take(kept), chunks.chunk[own][kept], best_key[kept], scale, of_events)
 
 
 def lift(table: MemoryTable, chunks: ChunkArrays) -> Floats:
@@ -122,13 +119,8 @@ def second_stage(
         ("order", weights.order, cues.ordered(query, evidence, relevance)),
     ):
         sheet = sheet.with_column(stage, raw, np.float32(weight) * raw)
-    if query.timeline.sequence:
-        crowded = crowding(sheet.memory, sheet.total, evidence)
-        sheet = sheet.with_column("crowding", crowded, np.float32(-weights.spread) * crowded)
-    if len(shortlist.events) > 1:
-        share = shortlist.events[:, rows]
-        lift = cover(sheet.memory, sheet.total, share, weight=weights.event, places=_COVERED)
-        sheet = sheet.with_column("event", share.max(axis=0), lift)
+    shares = shortlist.events[:, rows]
+    sheet = with_events(sheet, evidence, query.timeline, share=shares, relevance=relevance, weights=weights)
     behind = outdated(sheet.memory, sheet.total, evidence)
     return sheet.with_column("outdated", behind, -behind)
 

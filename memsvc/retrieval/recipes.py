@@ -30,8 +30,9 @@ class Weights:
     time: float = 1.0
     latest: float = 1.0
     order: float = 1.0
-    spread: float = 10.0
+    side: float = 1.0
     event: float = 4.0
+    spread: float = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,4 +57,11 @@ class Recipe:
 FAST = Recipe(name="fast", second_stage=False, candidates=0)
 BALANCED = Recipe(name="balanced", second_stage=True, candidates=100)
 DEEP = Recipe(name="deep", second_stage=True, candidates=200, archived=True)
-RECIPES = MappingProxyType({recipe.name: recipe for recipe in (FAST, BALANCED, DEEP)})
+# For an asker who knows when: what fits the time asked for weighs more than what only resembles the words.
+TEMPORAL = Recipe(
+    name="temporal",
+    second_stage=True,
+    candidates=200,
+    weights=Weights(date=8.0, latest=2.0, side=2.0, event=6.0, spread=10.0),
+)
+RECIPES = MappingProxyType({recipe.name: recipe for recipe in (FAST, BALANCED, DEEP, TEMPORAL)})

@@ -12,13 +12,17 @@ Order = Literal["first", "last"]
 Side = Literal["before", "after"]
 
 _WHO = r"(?:i|we|you|he|she|they|it|\w+)"
+_PRONOUN = "i|we|he|she|they"
 _FIRST = re.compile(
-    rf"\b(?:(?:very\s+)?first\s+time|earliest|did\s+{_WHO}\s+(?:ever\s+)?first\s+(?!and\b)\w+"
-    rf"|when\s+(?:i|we|he|she|they)\s+first\s+\w+|(?:have|had|has)\s+{_WHO}\s+first\s+\w+)\b"
+    rf"\b(?:first\s+time|earliest|original(?:ly)?|initial(?:ly)?|(?:did|have|had|has)\s+{_WHO}\s+(?:ever\s+)?first\s+\w+"
+    rf"|(?:{_PRONOUN})\s+first\s+\w+ed"
+    r"|(?:my|your|his|her|its|their|our|the|\w+'s)\s+(?:very\s+)?first\s+(?!(?:names?|day|week|weekend|half|aid|place"
+    r"|person|floor|language|and|or|of)\b)\w+"
+    r"|(?:start|started|begin|began|begun)\s+(?:to\s+\w+|\w+ing))\b"
 )
 _LAST = re.compile(
-    rf"\b(?:last\s+time|most\s+recent(?:ly)?|did\s+{_WHO}\s+last\s+(?!week|month|year|night|summer|{'|'.join(('spring', 'winter', 'fall', 'autumn'))}"
-    r"|\w+day\b|weekend|time\b)\w+|(?:i|we|he|she|they)\s+last\s+\w+ed)\b"
+    rf"\b(?:last\s+time|(?:did|have|had|has)\s+{_WHO}\s+last\s+(?!(?:week|weekend|month|year|night|spring|summer|autumn"
+    rf"|fall|winter|time|\w+day)\b)\w+|(?:{_PRONOUN})\s+last\s+\w+ed)\b"
 )
 _SEQUENCE = re.compile(
     r"\b(?:in\s+(?:what|which)\s+(?:order|sequence)|order\s+(?:in\s+which|that\s+(?:i|we)|(?:i|we)\b|how)"
@@ -43,7 +47,9 @@ _FRAME = re.compile(
     r"|\b(?:mention|list|give|name)\s+(?:only|just|exactly)\b.*$"
     r"|\bfrom\s+(?:first|earliest|oldest)\s+to\s+(?:last|latest|newest)\b|\bchronologically\b"
 )
-_HOW_LONG = r"\bhow\s+(?:long|much\s+(?:time|later|earlier)|many\s+(?:more\s+)?(?:hours|days|nights|weeks|weekends|months|years))"
+_HOW_LONG = (
+    r"\bhow\s+(?:long|much\s+(?:time|later|earlier)|many\s+(?:more\s+)?(?:hour|day|night|week|weekend|month|year)s)"
+)
 _APART = re.compile(
     rf"(?:(?:{_HOW_LONG}|\bhappen(?:ed|s)?|\btime)\b.*?\b(?P<word>between|from)|\bbetween(?=\s+when\b))\s+(?P<rest>.+)"
 )
@@ -63,7 +69,9 @@ _CHOICE = re.compile(
     r"\b(?:which|what|who)\b[^,:]*?\b(?:first|last|earlier|later|sooner|earliest|latest)\b[^,:\w]*[,:]\s*(?P<rest>.+\bor\b.+)"
     r"|\b(?:which|what|who)\s+(?:\w+\s+){0,3}?(?:came|happened|was|occurred|started)\s+(?:first|last|earlier|later)\s+(?P<bare>.+\bor\b.+)"
 )
-_LISTED = re.compile(r":\s*(?P<rest>[^:]+)$|\b(?:in\s+(?:what|which)\s+order)\s+(?:did|do|have)\s+\w+\s+\w+\s+(?P<bare>.+,.+\band\b.+)$")
+_LISTED = re.compile(
+    r":\s*(?P<rest>[^:]+)$|\b(?:in\s+(?:what|which)\s+order)\s+(?:did|do|have)\s+\w+\s+\w+\s+(?P<bare>.+,.+\band\b.+)$"
+)
 _BESIDE = re.compile(
     r"\b(?P<side>before|after|following|prior\s+to)\s+(?P<event>(?:i|we|he|she|they|my|our|his|her|their|the|an?|\w+ing)\b[^,?.]+)"
 )
@@ -116,9 +124,9 @@ def read_timeline(folded: str) -> Timeline:
 def _pair(query: str) -> Iterable[str]:
     if found := _CHOICE.search(query):
         return re.split(r",?\s+or\s+|,\s+", found["rest"] or found["bare"])
-    if found := _APART.search(query):
-        if pair := _halves(found["rest"], _SPLIT_TO if found["word"] == "from" else _SPLIT_AND):
-            return pair
+    found = _APART.search(query)
+    if found and (pair := _halves(found["rest"], _SPLIT_TO if found["word"] == "from" else _SPLIT_AND)):
+        return pair
     for pattern in _RELATED:
         if found := pattern.search(query):
             return found["a"], found["b"]

@@ -138,8 +138,8 @@ class AsyncMemoryClient:
         """The memories that bear on `query`, best first.
 
         Options, all with the service's defaults: `space` or `spaces`, `k`, `filters` (`Filters` or a dict),
-        `as_of_valid`, `as_of_known`, `include_superseded`, `now`, `timezone`, `recipe` ("fast", "balanced" or "deep"),
-        `token_budget`, `explain`.
+        `as_of_valid`, `as_of_known`, `include_superseded`, `now`, `timezone`, `recipe` ("fast", "balanced", "deep"
+        or "temporal"), `token_budget`, `explain`.
         """
         return await self._send(requests.ask("/v1/recall", RecallRequest, query, options, RecallResponse))
 

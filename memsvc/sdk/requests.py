@@ -64,7 +64,7 @@ class RecallOptions(TypedDict, total=False):
     include_superseded: bool
     now: datetime | str | None
     timezone: str
-    recipe: Literal["fast", "balanced", "deep"]
+    recipe: Literal["fast", "balanced", "deep", "temporal"]
     token_budget: int | None
     explain: bool
 

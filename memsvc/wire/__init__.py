@@ -325,7 +325,7 @@ class RecallRequest(Model):
     include_superseded: bool = Field(False, description="Also what a later memory has superseded.")
     now: datetime | None = Field(None, description="The asker's clock, for `yesterday` and recency.")
     timezone: str = Field("UTC", description="The asker's IANA zone.")
-    recipe: Literal["fast", "balanced", "deep"] = "balanced"
+    recipe: Literal["fast", "balanced", "deep", "temporal"] = "balanced"
     token_budget: int | None = Field(None, ge=1, le=1_000_000, description="Most tokens of content in total.")
     explain: bool = Field(False, description="Add scores per stage, reasons and neighbours.")
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from functools import partial
 
 from memsvc.text.dates.periods import (
     ANY_YEAR,
@@ -36,7 +37,7 @@ _SEASON = "|".join(SEASONS)
 _SURE_SEASON = "|".join(name for name in SEASONS if name != "fall")
 _YEAR = r"(?:19|20)\d\d"
 _NTH = r"(?:st|nd|rd|th)?"
-_TO = r"(?:\s*[-\u2013]\s*|\s+(?:to|and|through|until|till)\s+)"
+_TO = r"(?:\s*[-\u2013]\s*|\s+(?:to|through|until|till)\s+)"
 _UNIT = "day|week|month|year"
 UNIT_DAYS = {"day": 1, "week": 7, "month": 30, "year": 365}
 COUNT = rf"(?:a\s+(?=couple|few))?(?:\d{{1,3}}|{'|'.join(_COUNTS)})(?:\s+of)?"
@@ -45,23 +46,25 @@ WEEKDAY = _DAY
 # The first alternative that matches at a place wins: the more a form says, the earlier it stands.
 _ABSOLUTE = rf"""
       (?P<iso>{_YEAR}[-/]\d{{1,2}}[-/]\d{{1,2}})
-    | (?P<number1>\d{{1,2}})/(?P<number2>\d{{1,2}})/(?P<year7>{_YEAR})
+    | (?P<number1>\d{{1,2}})/(?P<number2>\d{{1,2}})/(?P<year6>{_YEAR})
+    | between\s+(?P<month7>{_MONTH})\.?\s+(?P<from7>\d{{1,2}}){_NTH}\s+and\s+(?P<to7>\d{{1,2}}){_NTH}\b
+      (?!\s*(?:{_MONTH}|[ap]m)\b|:)(?:,?\s+(?P<year7>{_YEAR})\b)?
     | (?P<month8>{_MONTH})\.?\s+(?P<from8>\d{{1,2}}){_NTH}{_TO}(?P<to8>\d{{1,2}}){_NTH}\b
       (?!\s*(?:{_MONTH}|[ap]m)\b|:)(?:,?\s+(?P<year8>{_YEAR})\b)?
-    | (?P<from9>\d{{1,2}}){_NTH}{_TO}(?P<to9>\d{{1,2}}){_NTH}\s+(?:of\s+)?(?P<month9>{_MONTH})\b\.?
+    | (?P<from9>\d{{1,2}}){_NTH}(?:{_TO}|\s+and\s+)(?P<to9>\d{{1,2}}){_NTH}\s+(?:of\s+)?(?P<month9>{_MONTH})\b\.?
       (?:,?\s+(?P<year9>{_YEAR})\b)?
     | (?P<day1>\d{{1,2}}){_NTH}\s+(?:of\s+)?(?P<month1>{_MONTH})\b\.?(?:,?\s+(?P<year1>{_YEAR})\b)?
     | (?P<month2>{_MONTH})\.?\s+(?P<day2>\d{{1,2}}){_NTH}\b(?:,?\s+(?P<year2>{_YEAR})\b)?
     | (?P<month3>{_MONTH})\.?,?\s+(?:of\s+)?(?P<year3>{_YEAR})
     | (?P<season3>{_SEASON}),?\s+(?:of\s+)?(?P<year4>{_YEAR})
 """
-_NO_MORE = rf"(?!['\u2019]?\w|,?\s+(?:of\s+)?\d)"
+_NO_MORE = r"(?!['\u2019]?\w|,?\s+(?:of\s+)?\d)"
 _BARE = rf"""
       (?:in|of|during|since|by|early|late|mid|until|till|between|throughout|through|for|from|before|after)[\s-]+
       (?P<month4>{_SURE_MONTH}){_NO_MORE}
     | (?:in|of|during|since|by|early|late|mid|until|till|between|throughout)[\s-]+(?P<month5>march|may){_NO_MORE}
     | (?:to|and|through)\s+(?P<end6>(?P<month6>{_FULL_MONTH})){_NO_MORE}
-    | from\s+(?P<month7>march|may){_NO_MORE}(?=\s+(?:to|on|onwards?|until|till|through)\b)
+    | from\s+(?P<month10>march|may){_NO_MORE}(?=\s+(?:to|on|onwards?|until|till|through)\b)
     | (?P<year5>{_YEAR})
 """
 _RELATIVE = rf"""
@@ -85,7 +88,7 @@ _DATES = re.compile(_EDGES.format(_ABSOLUTE), re.VERBOSE)
 _AHEAD = re.compile(r"\b(?:will|going\s+to|upcoming|next|tomorrow|plan(?:s|ned|ning)?|coming|scheduled)\b")
 _ANCHORED = ("named", "count", "span", "rolling", "edge", "which", "season1", "season2", "weekend", "weekday")
 # Where the time itself begins, after a preposition that belongs to the form.
-_CORES = ("month4", "month5", "month6", "month7", "season1", "season2", "weekday", "year5")
+_CORES = ("month4", "month5", "month6", "month10", "season1", "season2", "weekday", "year5")
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,20 +183,25 @@ def _absolute(group: dict[str, str], clock: Clock) -> Period | None:
     if iso := group.get("iso"):
         return one_day(date(*(int(part) for part in re.split("[-/]", iso))))
     if number := group.get("number1"):
-        return _numbers(int(number), int(group["number2"]), int(group["year7"]))
-    for form, first, last in (("1", "day1", "day1"), ("2", "day2", "day2"), ("8", "from8", "to8"), ("9", "from9", "to9")):
+        return _numbers(int(number), int(group["number2"]), int(group["year6"]))
+    for form, first, last in (
+        ("1", "day1", "day1"),
+        ("2", "day2", "day2"),
+        ("7", "from7", "to7"),
+        ("8", "from8", "to8"),
+        ("9", "from9", "to9"),
+    ):
         if name := group.get(f"month{form}"):
             return _of_year(group.get(f"year{form}"), clock, _Days(MONTHS[name], int(group[first]), int(group[last])))
-    for form in "34567":
+    for form in ("3", "4", "5", "6", "10"):
         if name := group.get(f"month{form}"):
-            month = MONTHS[name]
-            return _of_year(group.get("year3"), clock, lambda year: month_of(year, month))
+            return _of_year(group.get("year3"), clock, partial(month_of, month=MONTHS[name]))
     if season := group.get("season3"):
         return season_of(int(group["year4"]), season)
     if season := group.get("season1") or group.get("season2"):
-        return clock.choose(lambda year: season_of(year, season))
-    if clock.today is None and (name := group.get("cycle", "")) in MONTHS:
-        return clock.choose(lambda year: month_of(year, MONTHS[name]))
+        return clock.choose(partial(season_of, season=season))
+    if clock.today is None and (cycle := group.get("cycle", "")) in MONTHS:
+        return clock.choose(partial(month_of, month=MONTHS[cycle]))
     return year_of(int(group["year5"])) if "year5" in group else None
 
 
@@ -252,7 +260,7 @@ def _shift(named: str) -> int:
 
 
 def _counted(count: str, unit: str, today: date, *, sign: int) -> Period:
-    """"Two weeks ago" is meant to the nearest week, not to the day; "a few weeks ago" less sharply still."""
+    """ "Two weeks ago" is meant to the nearest week, not to the day; "a few weeks ago" less sharply still."""
     if unit == "hour":
         return one_day(today)
     number, vague = read_count(count)

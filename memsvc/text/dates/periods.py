@@ -57,7 +57,7 @@ def _fit(first: date, last: date, day: date) -> float:
 def _fit_elsewhen(period: Period, day: date) -> float:
     """The best fit to the same days of the year before, of, and after the day."""
     length = period.last.year - period.first.year
-    years = (year for year in (day.year - 1, day.year, day.year + 1) if 1 <= year and year + length <= 9999)
+    years = (year for year in (day.year - 1, day.year, day.year + 1) if year >= 1 and year + length <= 9999)
     return max(_fit(in_year(period.first, year), in_year(period.last, year + length), day) for year in years)
 
 

@@ -94,7 +94,10 @@ class _Reading:
                 place += 1
 
     def _continues_list(self, place: int) -> bool:
-        return place > 0 and _LIST.fullmatch(self.text, self.mentions[place - 1].end, self.mentions[place].start) is not None
+        return (
+            place > 0
+            and _LIST.fullmatch(self.text, self.mentions[place - 1].end, self.mentions[place].start) is not None
+        )
 
     def _range(self, first: Mention, last: Mention) -> list[Period]:
         gap = _TO.fullmatch(self.text, first.end, last.start)
@@ -106,7 +109,11 @@ class _Reading:
 
     def _counted(self, mention: Mention, following: Mention) -> list[Period]:
         """A relative time beside the day that it counts from: "last Friday, on 23 January"; that day counts as well."""
-        if not mention.relative or following.relative or not _COUNTED_FROM.fullmatch(self.text, mention.end, following.start):
+        if (
+            not mention.relative
+            or following.relative
+            or not _COUNTED_FROM.fullmatch(self.text, mention.end, following.start)
+        ):
             return []
         period = mention.counted_from(following.period.first)
         return [] if period is None else [period, following.period]
@@ -171,10 +178,10 @@ def _offset(match: re.Match[str], period: Period) -> list[Period]:
         is_this_week = side > 0 and from_day.weekday() < 5
         return [weekend_of(from_day if is_this_week else from_day + timedelta(days=7 * side))]
     length = UNIT_DAYS.get(unit, 1)
+    number = read_count(match["count"])[0] if match["count"] else 7 if match["plural"] else 1
+    stretch, day = timedelta(days=number * length), timedelta(days=1)
     if match["count"] and not match["within"]:
-        return [around(from_day + timedelta(days=side * read_count(match["count"])[0] * length), length // 2)]
-    stretch = timedelta(days=length * (read_count(match["count"])[0] if match["count"] else 7 if match["plural"] else 1))
-    day = timedelta(days=1)
+        return [around(from_day + side * stretch, length // 2)]
     return [Period(from_day - stretch, from_day - day) if side < 0 else Period(from_day + day, from_day + stretch)]
 
 
