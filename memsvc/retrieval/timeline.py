@@ -11,6 +11,8 @@ from memsvc.text.dates import without_times
 Order = Literal["first", "last"]
 Side = Literal["before", "after"]
 
+# A longer text is no question of these forms.
+_READ_CHARACTERS = 1000
 _WHO = r"(?:i|we|you|he|she|they|it|\w+)"
 _PRONOUN = "i|we|he|she|they"
 _FIRST = re.compile(
@@ -18,18 +20,18 @@ _FIRST = re.compile(
     rf"|(?:{_PRONOUN})\s+first\s+\w+ed"
     r"|(?:my|your|his|her|its|their|our|the|\w+'s)\s+(?:very\s+)?first\s+(?!(?:names?|day|week|weekend|half|aid|place"
     r"|person|floor|language|and|or|of)\b)\w+"
-    r"|(?:start|started|begin|began|begun)\s+(?:to\s+\w+|\w+ing))\b"
+    r"|(?:when|(?:what|which)\s+(?:year|month|week|day|date)|how\s+long|ago)\b.*\b(?:start|started|begin|began|begun)\s+"
+    r"(?:to\s+\w+|\w+ing))\b"
 )
 _LAST = re.compile(
     rf"\b(?:last\s+time|(?:did|have|had|has)\s+{_WHO}\s+last\s+(?!(?:week|weekend|month|year|night|spring|summer|autumn"
     rf"|fall|winter|time|\w+day)\b)\w+|(?:{_PRONOUN})\s+last\s+\w+ed)\b"
 )
 _SEQUENCE = re.compile(
-    r"\b(?:in\s+(?:what|which)\s+(?:order|sequence)|order\s+(?:in\s+which|that\s+(?:i|we)|(?:i|we)\b|how)"
-    r"|(?:order|sequence|chronology)\s+of\s+(?:the\s+|these\s+|those\s+|all\s+|my\s+)?(?:following\s+)?"
-    r"(?:events?|things|steps|topics|visits|trips|\w+s\b)(?=.*\bi\b|\s*[:,])"
-    r"|in\s+(?:chronological\s+)?order(?!\s+(?:to|that|for)\b)|chronological(?:ly)?|timeline\s+of"
-    r"|from\s+(?:first|earliest|oldest)\s+to\s+(?:last|latest|newest))\b"
+    r"\b(?:in\s+(?:what|which|the)\s+(?:order|sequence)\b|order\s+in\s+which|(?:order|sequence|chronology|timeline)\s+of\s+"
+    r"(?:(?:the|these|those|all|my|our)\s+)*(?:following|events?|things|steps|topics|visits|trips|meetings)\b"
+    r"|in\s+(?:chronological\s+)?order\b(?!\s+(?:to|that|for|#|number|\d))|chronological(?:ly)?\b"
+    r"|from\s+(?:first|earliest|oldest)\s+to\s+(?:last|latest|newest)\b)"
 )
 # The words that ask for an order, which stand in no answer.
 _FRAME = re.compile(
@@ -61,24 +63,25 @@ _RELATED = (
     re.compile(rf"{_HOW_LONG}\s+(?:before|after|since)\s+(?P<a>.+?)\s+(?:did|do|does)\s+(?P<b>.+)"),
     re.compile(rf"{_HOW_LONG}\s+(?:before|after|since)\s+(?P<a>.+?)\s+(?:was|were|have|had|will)\s+(?P<b>.+)"),
     re.compile(
-        rf"{_HOW_LONG}\s+(?:did|was|were|do|does|is|will|would)\s+(?P<a>.+?)\s+(?:before|after|until|till|when)\s+(?P<b>.+)"
+        rf"{_HOW_LONG}\s+(?:did|was|were|do|does|is|will|would)\s+(?P<a>.+?)"
+        r"\s+(?:before|after|until|till|when)\s+(?P<b>.+)"
     ),
     re.compile(r"^(?:did|was|were|have|had)\s+(?P<a>.+?)\s+(?:before|after)\s+(?:or\s+(?:before|after)\s+)?(?P<b>.+)"),
 )
 _CHOICE = re.compile(
-    r"\b(?:which|what|who)\b[^,:]*?\b(?:first|last|earlier|later|sooner|earliest|latest)\b[^,:\w]*[,:]\s*(?P<rest>.+\bor\b.+)"
-    r"|\b(?:which|what|who)\s+(?:\w+\s+){0,3}?(?:came|happened|was|occurred|started)\s+(?:first|last|earlier|later)\s+(?P<bare>.+\bor\b.+)"
+    r"\b(?:which|what|who)\b(?:[^,:]*?\b(?:first|last|earlier|later|sooner|earliest|latest)\b[^,:\w]*[,:]\s*"
+    r"|\s+(?:\w+\s+){0,3}?(?:came|happened|was|occurred|started)\s+(?:first|last|earlier|later)\s+)(?P<rest>.+\bor\b.+)"
 )
 _LISTED = re.compile(
-    r":\s*(?P<rest>[^:]+)$|\b(?:in\s+(?:what|which)\s+order)\s+(?:did|do|have)\s+\w+\s+\w+\s+(?P<bare>.+,.+\band\b.+)$"
+    r"(?::\s*|\bin\s+(?:what|which)\s+order\s+(?:did|do|have)\s+\w+\s+\w+\s+(?=.+,.+\band\b))(?P<rest>[^:]+)$"
 )
 _BESIDE = re.compile(
-    r"\b(?P<side>before|after|following|prior\s+to)\s+(?P<event>(?:i|we|he|she|they|my|our|his|her|their|the|an?|\w+ing)\b[^,?.]+)"
+    r"\b(?P<side>before|after|following(?=\s+(?:my|our|his|her|their|the)\b)|prior\s+to)\s+"
+    r"(?P<event>(?!how\b)[^,?.]+)"
 )
-_NAMED_BESIDE = re.compile(r"\b(?P<side>before|after)\s+(?P<event>(?!how\b)[^,?.]+)")
 _LEAD = re.compile(
-    r"^(?:(?:when|that|been|the\s+(?:day|date|time|moment)(?:\s+(?:when|that|on\s+which))?(?=\s+(?:i|we|he|she|they|my|when|that)\b)"
-    r"|it\s+take(?:\s+\w+)?\s+to|it\s+take(?:\s+for)?|did|do|i|we|either)\s+)+"
+    r"^(?:(?:when|that|been|it\s+take(?:\s+for|(?:\s+\w+)?\s+to)?|did|do|i|we|either"
+    r"|the\s+(?:day|date|time|moment)(?:\s+(?:when|that|on\s+which))?(?=\s+(?:i|we|he|she|they|my|when|that)\b))\s+)+"
 )
 _SPLIT_AND = re.compile(r",?\s+and\s+")
 _SPLIT_TO = re.compile(r",?\s+(?:to|until|till)\s+")
@@ -103,17 +106,17 @@ class Timeline:
 
 def read_timeline(folded: str) -> Timeline:
     """Read a query in lower case."""
-    query = " ".join(folded.split())
+    query = " ".join(folded[:_READ_CHARACTERS].split())
     sequence = _SEQUENCE.search(query) is not None
     events = _meaningful(_listed(query) if sequence else ()) or _meaningful(_pair(query))
     if len(events) < 2:
         events = ()
     side: Side | None = None
-    if not events and not sequence and (beside := _BESIDE.search(query) or _NAMED_BESIDE.search(query)):
+    if not events and not sequence and (beside := _BESIDE.search(query)):
         events = _meaningful([beside["event"]])
         side = ("after" if beside["side"] in ("after", "following") else "before") if events else None
     return Timeline(
-        order="first" if _FIRST.search(query) else "last" if _LAST.search(query) else None,
+        order=None if len(events) > 1 else _order(query),
         events=events,
         side=side,
         sequence=sequence,
@@ -121,9 +124,13 @@ def read_timeline(folded: str) -> Timeline:
     )
 
 
+def _order(query: str) -> Order | None:
+    return "first" if _FIRST.search(query) else "last" if _LAST.search(query) else None
+
+
 def _pair(query: str) -> Iterable[str]:
     if found := _CHOICE.search(query):
-        return re.split(r",?\s+or\s+|,\s+", found["rest"] or found["bare"])
+        return re.split(r",?\s+or\s+|,\s+", found["rest"])
     found = _APART.search(query)
     if found and (pair := _halves(found["rest"], _SPLIT_TO if found["word"] == "from" else _SPLIT_AND)):
         return pair
@@ -135,7 +142,7 @@ def _pair(query: str) -> Iterable[str]:
 
 def _listed(query: str) -> Iterable[str]:
     found = _LISTED.search(query)
-    return re.split(r"[;,]\s+(?:and\s+)?|\s+and\s+", found["rest"] or found["bare"]) if found else ()
+    return re.split(r"[;,]\s+(?:and\s+)?|\s+and\s+", found["rest"]) if found else ()
 
 
 def _halves(text: str, split: re.Pattern[str]) -> tuple[str, str] | None:

@@ -51,7 +51,10 @@ _BOUND = re.compile(
 _ONWARDS = re.compile(r"\s+on(?:wards?)?\b")
 _DURATION = re.compile(r"\bhow\s+(?:long|many\s+(?:days|weeks|months|years|nights|weekends))\b")
 _NTH = {"first": 0, "1st": 0, "second": 1, "2nd": 1, "third": 2, "3rd": 2, "fourth": 3, "4th": 3, "last": -1}
+# A part is of a month or more.
 _PARTED_DAYS = 28
+# Characters before a time that are read; no form is longer.
+_REACH = 60
 
 
 def find_periods(text: str, today: date | None) -> list[Period]:
@@ -72,7 +75,7 @@ class _Reading:
         mentions = find_mentions(text, clock)
         # "Last week, as told on 6 November": the words are those of that day.
         for mention in mentions:
-            if not mention.relative and mention.period.days == 1 and _AS_SAID.search(text, 0, mention.start):
+            if not mention.relative and mention.period.days == 1 and _find_before(text, mention, _AS_SAID):
                 clock = Clock(mention.period.first)
                 return cls(text, clock, find_mentions(text, clock))
         return cls(text, clock, mentions)
@@ -93,6 +96,9 @@ class _Reading:
                     yield from self._alone(mention)
                 place += 1
 
+    def _before(self, mention: Mention, pattern: re.Pattern[str]) -> re.Match[str] | None:
+        return _find_before(self.text, mention, pattern)
+
     def _continues_list(self, place: int) -> bool:
         return (
             place > 0
@@ -101,7 +107,7 @@ class _Reading:
 
     def _range(self, first: Mention, last: Mention) -> list[Period]:
         gap = _TO.fullmatch(self.text, first.end, last.start)
-        if gap is None or (gap["word"] == "and" and not _BETWEEN.search(self.text, 0, first.start)):
+        if gap is None or (gap["word"] == "and" and not self._before(first, _BETWEEN)):
             return []
         if _DURATION.search(self.text):  # how long it was is answered at its two ends
             return [first.period, last.period]
@@ -120,13 +126,13 @@ class _Reading:
 
     def _alone(self, mention: Mention) -> list[Period]:
         period = mention.period
-        if part := _PART.search(self.text, 0, mention.start):
+        if part := self._before(mention, _PART):
             if period.days >= _PARTED_DAYS:
                 return [_part(part, period)]
-        elif offset := _OFFSET.search(self.text, 0, mention.start):
+        elif offset := self._before(mention, _OFFSET):
             # Reports come after the event: the day named is often the day of the report.
             return [period] if offset["many"] or period.other_years == ANY_YEAR else [*_offset(offset, period), period]
-        elif (bound := _BOUND.search(self.text, 0, mention.start)) and not _DURATION.search(self.text):
+        elif (bound := self._before(mention, _BOUND)) and not _DURATION.search(self.text):
             return [self._bounded(re.sub(r"\s+", " ", bound["word"]), mention)]
         return [period]
 
@@ -142,6 +148,11 @@ class _Reading:
         if word in ("after", "following"):
             return Period(min(period.last + timedelta(days=1), end), end)
         return Period(period.first, end)
+
+
+def _find_before(text: str, mention: Mention, pattern: re.Pattern[str]) -> re.Match[str] | None:
+    """Where a pattern ends at the beginning of a mention."""
+    return pattern.search(text, max(0, mention.start - _REACH), mention.start)
 
 
 def _join(first: Period, last: Period) -> Period:
