@@ -14,8 +14,10 @@ from memsvc.retrieval.model import Evidence, Floats, Numbers, ScoreSheet
 from memsvc.retrieval.recipes import Weights
 from memsvc.retrieval.timeline import Side, Timeline
 
-# What one point of the whole query's score is worth beside a share of an event's words.
-_PART_OF_WHOLE = 0.025
+# What the best answer to the whole query is worth, over the worst, beside all of an event's words.
+_PART_OF_WHOLE = 0.4
+# Scores no further apart say nothing.
+_ALIKE = 1e-6
 # The memory of each event is among the first five, which most askers read.
 _COVERED = 5
 # From here on, one memory more of the same day makes no difference.
@@ -99,7 +101,11 @@ def beside(side: Side, sheet: ScoreSheet, evidence: Sequence[Evidence], share: F
 
 
 def _of_event(memory: Numbers, total: Floats, share: Floats) -> int | None:
-    """The row that tells of an event; ties by memory number."""
-    if not share.any():
+    """The row that tells of an event, of those that hold any of its words; ties by memory number."""
+    tell = np.flatnonzero(share > 0)
+    if not len(tell):
         return None
-    return int(np.lexsort((memory, -(share + np.float32(_PART_OF_WHOLE) * total)))[0])
+    least, most = float(total.min()), float(total.max())
+    whole = (total - np.float32(least)) / np.float32(max(most - least, _ALIKE))
+    merit = (share + np.float32(_PART_OF_WHOLE) * whole)[tell]
+    return int(tell[np.lexsort((memory[tell], -merit))[0]])

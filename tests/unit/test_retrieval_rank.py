@@ -99,6 +99,7 @@ def test_without_a_cue_the_second_stage_keeps_the_order_of_the_first() -> None:
         "date",
         "time",
         "latest",
+        "order",
         "outdated",
     ]
 
@@ -117,6 +118,19 @@ def test_a_cue_lifts_what_it_speaks_of() -> None:
     query = read_query("What did you suggest?", datetime(2024, 1, 1, tzinfo=UTC))
     sheet = second_stage(shortlist, held, query, None, BALANCED)
     assert sheet.columns["author"].contribution.tolist() == [0, 0, BALANCED.weights.author, 0, 0]
+
+
+def test_both_events_of_a_question_are_found() -> None:
+    flood, move = words(c1=4.0), words(c5=2.0)
+    query = read_query("How long was it between the flood and the move?", None)
+    shortlist = first_stage(TABLE, words(c1=4.0), BALANCED, k=10, events=[flood, move])
+    order = shortlist.sheet.memory.tolist()
+    assert shortlist.events[:, [order.index(1), order.index(5), order.index(3)]].tolist() == [[1, 0, 0], [0, 0.5, 0]]
+    held = [evidence(int(number), "x", role=None) for number in reversed(order)]
+    sheet = second_stage(shortlist, held, query, None, BALANCED)
+    event = dict(zip(sheet.memory.tolist(), sheet.columns["event"].contribution.tolist(), strict=True))
+    assert {number for number, lift in event.items() if lift} == {1, 5}
+    assert 5 in sheet.memory[sheet.ranking()].tolist()[:5]
 
 
 def test_the_best_cosine_of_a_memory_counts() -> None:

@@ -82,7 +82,7 @@ _RELATIVE = rf"""
     | (?:over|during|on)\s+the\s+(?P<weekend>weekend)(?!\s+(?:of|before|after)\b)
     | (?:on|since|until|till|before|after|by)\s+(?P<weekday>{_DAY})(?!\s+(?:before|after)\b)
 """
-_EDGES = r"(?<![\w$-])(?:{})(?!\w)"
+_EDGES = r"(?<![\w$])(?:(?<!-)|(?<=mid-)|(?<=late-)|(?<=early-))(?:{})(?!\w)"
 _FORMS = re.compile(_EDGES.format(f"{_RELATIVE}|{_ABSOLUTE}|{_BARE}"), re.VERBOSE)
 _DATES = re.compile(_EDGES.format(_ABSOLUTE), re.VERBOSE)
 _AHEAD = re.compile(r"\b(?:will|going\s+to|upcoming|next|tomorrow|plan(?:s|ned|ning)?|coming|scheduled)\b")
