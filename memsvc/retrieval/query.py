@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, time, timedelta, tzinfo
 from typing import Literal
 
 from memsvc.retrieval.timeline import Timeline, read_timeline
@@ -41,6 +41,10 @@ _ASKS_LATEST = re.compile(
     r"\b(?:current|currently|latest|now|nowadays|most\s+recent|most\s+recently|these\s+days|at\s+(?:the\s+moment|present)"
     r"|presently|so\s+far|still)\b"
 )
+# Of a longer time there is so much that it leads to nothing.
+_CLOSE_DAYS = 45
+# What happened is told on the day or a little later.
+_REPORTED_WITHIN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,19 @@ def read_query(query: str, asked_at: datetime | None) -> QueryReading:
         zone=None if asked_at is None else asked_at.tzinfo,
         timeline=read_timeline(folded),
     )
+
+
+def spans(query: QueryReading) -> list[tuple[datetime, datetime]]:
+    """The times that a query asks for closely enough to look for what is of them: from, and before."""
+    zone = query.zone or UTC
+    close = (period for period in query.periods if not period.is_open and period.days <= _CLOSE_DAYS)
+    return [
+        (
+            datetime.combine(period.first, time.min, zone),
+            datetime.combine(period.last + timedelta(days=_REPORTED_WITHIN), time.min, zone),
+        )
+        for period in close
+    ]
 
 
 def matched_terms(query: QueryReading, text: str) -> list[str]:

@@ -42,11 +42,18 @@ class Shortlist:
 
 
 def first_stage(
-    chunks: ChunkArrays, lexical: LexicalScores, recipe: Recipe, *, k: int, events: Sequence[LexicalScores] = ()
+    chunks: ChunkArrays,
+    lexical: LexicalScores,
+    recipe: Recipe,
+    *,
+    k: int,
+    events: Sequence[LexicalScores] = (),
+    timely: Sequence[int] = (),
 ) -> Shortlist:
     """Score every memory of the table by itself and in its window; keep the recipe's candidates, at least k.
 
-    `events`: the words of each event that the query names, scored by themselves.
+    `events`: the words of each event that the query names, scored by themselves. `timely`: the memories of the time
+    that it asks for, the best of which are kept as well.
     """
     table = MemoryTable.of(chunks)
     if not len(table.memory):
@@ -74,7 +81,9 @@ def first_stage(
     best = table.best_rows(of_chunk)
     own = table.best_rows(np.where(is_key, np.float32(-np.inf), of_chunk))
     best_key = np.where(is_key[best], chunks.chunk[best], -1)
-    kept = sheet.ranking()[: max(recipe.candidates, k)]
+    ranking, limit = sheet.ranking(), max(recipe.candidates, k)
+    late = ranking[limit:]
+    kept = np.concatenate([ranking[:limit], late[np.isin(table.memory[late], timely)][: recipe.timely]])
     shares = np.array([table.fold(event.share(event.at(chunks.chunk))) for event in events], np.float32)
     of_events = shares.reshape(-1, len(table.memory))[:, kept]
     return Shortlist(sheet.take(kept), chunks.chunk[own][kept], best_key[kept], scale, of_events)

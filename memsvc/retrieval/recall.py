@@ -24,7 +24,7 @@ from memsvc.retrieval.accesses import AccessLog
 from memsvc.retrieval.bm25 import LexicalScores, LexicalStats, Seen, restrict, score_terms
 from memsvc.retrieval.budget import pack
 from memsvc.retrieval.model import Evidence, Floats, ScoreSheet, StageScore
-from memsvc.retrieval.query import QueryReading, matched_terms, read_query
+from memsvc.retrieval.query import QueryReading, matched_terms, read_query, spans
 from memsvc.retrieval.rank import Shortlist, first_stage, second_stage, select
 from memsvc.retrieval.recipes import RECIPES, Recipe
 from memsvc.store import search
@@ -154,7 +154,9 @@ class Recaller:
             for _ in range(LOOP_TURNS_TO_ENCODER):
                 await asyncio.sleep(0)
             async with self._database.pipeline(plan.caller.tenant_id) as session:
-                grounds = await search.find_ground(session, scope, plan.spaces, list(query.terms))
+                grounds = await search.find_ground(
+                    session, scope, plan.spaces, list(query.terms), spans=spans(query), timely=recipe.timely_chunks
+                )
             vector = await encoding
         finally:
             encoding.cancel()
@@ -163,7 +165,7 @@ class Recaller:
         async with self._database.pipeline(plan.caller.tenant_id) as session:
             chunks, lexical, events = await self._score(session, scope, grounds, query, vector, recipe)
             watch.lap("score")
-            shortlist = first_stage(chunks, lexical, recipe, k=plan.k, events=events)
+            shortlist = first_stage(chunks, lexical, recipe, k=plan.k, events=events, timely=_timely(grounds))
             watch.lap("fuse")
             candidates = await _hydrate(session, scope, spaces, shortlist)
             watch.lap("hydrate")
@@ -225,7 +227,8 @@ class Recaller:
                     vector,
                     dimension=self._batcher.encoder.spec.dimension,
                     limit=recipe.nearest_chunks,
-                    lexical=[number - offset for number in best if number >> NUMBER_BITS == index],
+                    lexical=[number - offset for number in best if number >> NUMBER_BITS == index]
+                    + ground.timely[:, 1].tolist(),
                     reach=len(recipe.window) - 1,
                 )
             else:
@@ -236,6 +239,15 @@ class Recaller:
         stats = stats or of_seen
         events = [score_terms(analyze(event), seen, stats, recipe.bm25) for event in query.timeline.events]
         return joined, score_terms(terms, seen, stats, recipe.bm25), events
+
+
+def _timely(grounds: Sequence[Ground]) -> list[int]:
+    """The memories of the time asked for, under the recall's own numbers."""
+    return [
+        number + (index << NUMBER_BITS)
+        for index, ground in enumerate(grounds)
+        for number in ground.timely[:, 0].tolist()
+    ]
 
 
 def _join_postings(postings: Sequence[Mapping[str, NDArray[Any]]]) -> Mapping[str, NDArray[Any]]:

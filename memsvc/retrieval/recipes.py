@@ -39,7 +39,8 @@ class Weights:
 class Recipe:
     """`candidates` memories leave the first stage. `window[d]` weighs a neighbour at distance d, 0 the turn itself.
 
-    `archived`: it reaches what was archived too.
+    `timely` more leave it that are of the time asked for, of `timely_chunks` that are looked at. `archived`: it reaches
+    what was archived too.
     """
 
     name: str
@@ -52,6 +53,8 @@ class Recipe:
     archived: bool = False
     nearest_chunks: int = 400
     lexical_chunks: int = 400
+    timely: int = 20
+    timely_chunks: int = 400
 
 
 FAST = Recipe(name="fast", second_stage=False, candidates=0)

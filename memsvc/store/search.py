@@ -53,11 +53,16 @@ class MemoriesInScope:
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What is known of a space before the query is encoded: its postings, and what is in scope unless HNSW tells."""
+    """What is known of a space before the query is encoded: its postings, and what is in scope unless HNSW tells.
+
+    `timely`: what is of the times asked for, int64[n, 2], the numbers of a content and of its first chunk
+    (-1: none).
+    """
 
     space: SearchedSpace
     postings: Mapping[str, Postings]
     in_scope: MemoriesInScope | None
+    timely: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +133,19 @@ FROM (
     FROM {memories} m WHERE {usable}
 ) r
 """
+# The bounds of all spans together are for the index, the spans for what they leave out.
+_TIMELY = """
+SELECT m.content_number, coalesce((
+    SELECT min(c.number) FROM chunks c
+    WHERE c.tenant_id = m.tenant_id AND c.memory_id = m.id AND c.content_number = m.content_number
+), -1)
+FROM {memories} m
+WHERE {returned} AND m.occurred_at >= %(since)s AND m.occurred_at < %(until)s AND EXISTS (
+    SELECT 1 FROM unnest(%(firsts)s::timestamptz[], %(pasts)s::timestamptz[]) AS span(first, past)
+    WHERE m.occurred_at >= span.first AND m.occurred_at < span.past
+)
+ORDER BY m.occurred_at DESC, m.number LIMIT %(limit)s
+"""
 _COSINES = """
 SELECT coalesce(array_agg(r.number), '{}'), coalesce(array_agg(r.content_number), '{}'),
     coalesce(array_agg(r.score), '{}'), coalesce(array_agg(r.length), '{}')
@@ -187,11 +205,18 @@ FROM (
 
 
 async def find_ground(
-    session: PipelinedSession, scope: Scope, names: Sequence[str], terms: Sequence[str]
+    session: PipelinedSession,
+    scope: Scope,
+    names: Sequence[str],
+    terms: Sequence[str],
+    *,
+    spans: Sequence[tuple[datetime, datetime]] = (),
+    timely: int = 0,
 ) -> list[Ground]:
     """The named spaces that exist, in that order, with all that recall can know before it has the query's vector.
 
-    One round trip, so that it is over by the time the query is encoded.
+    Of each, up to `timely` memories from within `spans` (from, and before) are named, the latest. One round trip, so
+    that it is over by the time the query is encoded.
     """
     tenant = {"tenant": session.tenant_id}
     postings = [
@@ -202,6 +227,10 @@ async def find_ground(
     in_scope = [
         await session.send(statement, {**found.parameters, **tenant, "name": name}, tuple_row) for name in names
     ]
+    of_time = {
+        name: await session.send(*_within(scope, spans, {**tenant, "name": name, "limit": timely}), tuple_row)
+        for name in (names if spans else ())
+    }
     # Last: a space that moves to HNSW meanwhile is then seen to have moved, and its empty scope is not believed.
     spaces = await session.send(_SPACES, {**tenant, "names": list(names)}, tuple_row)
     there = {row[1]: SearchedSpace(*row) for row in await spaces.fetchall()}
@@ -210,10 +239,22 @@ async def find_ground(
             space=there[name],
             postings={term: read_entries(entries) for term, entries in await of_space.fetchall()},
             in_scope=None if there[name].ann else MemoriesInScope(*(await scoped.fetchall())[0]),
+            timely=np.array(await of_time[name].fetchall() if spans else [], np.int64).reshape(-1, 2),
         )
         for name, of_space, scoped in zip(names, postings, in_scope, strict=True)
         if name in there
     ]
+
+
+def _within(
+    scope: Scope, spans: Sequence[tuple[datetime, datetime]], parameters: Mapping[str, object]
+) -> tuple[str, dict[str, object]]:
+    """The statement that names what is of these times, with its parameters."""
+    found = conditions(scope, _BY_NAME)
+    firsts, pasts = [first for first, _ in spans], [past for _, past in spans]
+    statement = _TIMELY.format(memories=relation(scope, _BY_NAME), returned=found.returned)
+    bounds = {"since": min(firsts), "until": max(pasts), "firsts": firsts, "pasts": pasts}
+    return statement, {**found.parameters, **parameters, **bounds}
 
 
 async def score_all(

@@ -8,7 +8,7 @@ import pytest
 from retrieval_tables import evidence
 
 from memsvc.retrieval import cues
-from memsvc.retrieval.query import QueryReading, matched_terms, read_query
+from memsvc.retrieval.query import QueryReading, matched_terms, read_query, spans
 
 ASKED_AT = datetime(2024, 5, 15, 12, tzinfo=UTC)
 
@@ -123,6 +123,18 @@ def test_a_time_in_range_comes_first_and_others_lose_nothing() -> None:
     turns = [evidence(number, "x", at=datetime(2024, number, 20, tzinfo=UTC)) for number in (1, 2, 3, 4)]
     fits = cues.dated(read("What did I cook between February and March?"), turns)
     assert fits.tolist() == pytest.approx([0, 0.2, 0.2, 0])
+
+
+def test_what_is_of_a_close_time_is_looked_for_from_the_askers_midnight_on() -> None:
+    new_york = ZoneInfo("America/New_York")
+    asked_at = datetime(2024, 5, 15, 12, tzinfo=new_york)
+    (found,) = spans(read_query("What did I do yesterday, in 2021, or since March?", asked_at))
+    assert found == (datetime(2024, 5, 14, tzinfo=new_york), datetime(2024, 5, 17, tzinfo=new_york))
+    assert spans(read("What did I do?")) == []
+    assert spans(read("What did I do before 2020?")) == []
+    assert spans(read_query("On 3 May 2024?", None)) == [
+        (datetime(2024, 5, 3, tzinfo=UTC), datetime(2024, 5, 6, tzinfo=UTC))
+    ]
 
 
 def test_the_first_and_the_last_time_count_on_the_topic_alone() -> None:

@@ -64,6 +64,13 @@ def test_as_many_leave_as_the_recipe_says_and_never_fewer_than_asked_for() -> No
     assert len(first_stage(TABLE, NO_WORDS, FAST, k=3).sheet.memory) == 3
 
 
+def test_the_best_of_the_time_asked_for_leave_the_first_stage_as_well() -> None:
+    recipe = replace(BALANCED, candidates=1, timely=1, window=(1.0,))
+    assert first_stage(TABLE, NO_WORDS, recipe, k=1).sheet.memory.tolist() == [3]
+    assert first_stage(TABLE, NO_WORDS, recipe, k=1, timely=[1, 2, 99]).sheet.memory.tolist() == [3, 2]
+    assert first_stage(TABLE, NO_WORDS, recipe, k=1, timely=[3]).sheet.memory.tolist() == [3]
+
+
 @pytest.mark.parametrize("table", [chunks(), chunks((1, 1, -1, -1, NAN)), chunks((1, 1, 1, 0, 0.5))])
 def test_tiny_tables(table: Chunks) -> None:
     shortlist = first_stage(table, NO_WORDS, BALANCED, k=10)
