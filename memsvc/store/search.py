@@ -21,6 +21,7 @@ from memsvc.store.database import PipelinedSession
 from memsvc.store.memories import RECORD_COLUMNS, RECORD_JOINS, Record, read_records
 from memsvc.store.postings import Postings, read_entries
 from memsvc.store.scope import Scope, by_id, conditions, relation
+from memsvc.store.timely import of_times
 from memsvc.store.writes import Vectors
 
 
@@ -133,19 +134,6 @@ FROM (
     FROM {memories} m WHERE {usable}
 ) r
 """
-# The bounds of all spans together are for the index, the spans for what they leave out.
-_TIMELY = """
-SELECT m.content_number, coalesce((
-    SELECT min(c.number) FROM chunks c
-    WHERE c.tenant_id = m.tenant_id AND c.memory_id = m.id AND c.content_number = m.content_number
-), -1)
-FROM {memories} m
-WHERE {returned} AND m.occurred_at >= %(since)s AND m.occurred_at < %(until)s AND EXISTS (
-    SELECT 1 FROM unnest(%(firsts)s::timestamptz[], %(pasts)s::timestamptz[]) AS span(first, past)
-    WHERE m.occurred_at >= span.first AND m.occurred_at < span.past
-)
-ORDER BY m.occurred_at DESC, m.number LIMIT %(limit)s
-"""
 _COSINES = """
 SELECT coalesce(array_agg(r.number), '{}'), coalesce(array_agg(r.content_number), '{}'),
     coalesce(array_agg(r.score), '{}'), coalesce(array_agg(r.length), '{}')
@@ -228,7 +216,9 @@ async def find_ground(
         await session.send(statement, {**found.parameters, **tenant, "name": name}, tuple_row) for name in names
     ]
     of_time = {
-        name: await session.send(*_within(scope, spans, {**tenant, "name": name, "limit": timely}), tuple_row)
+        name: await session.send(
+            *of_times(scope, _BY_NAME, spans, {**tenant, "name": name, "limit": timely}), tuple_row
+        )
         for name in (names if spans else ())
     }
     # Last: a space that moves to HNSW meanwhile is then seen to have moved, and its empty scope is not believed.
@@ -239,22 +229,11 @@ async def find_ground(
             space=there[name],
             postings={term: read_entries(entries) for term, entries in await of_space.fetchall()},
             in_scope=None if there[name].ann else MemoriesInScope(*(await scoped.fetchall())[0]),
-            timely=np.array(await of_time[name].fetchall() if spans else [], np.int64).reshape(-1, 2),
+            timely=np.array(await of_time[index].fetchall() if spans else [], np.int64).reshape(-1, 2),
         )
-        for name, of_space, scoped in zip(names, postings, in_scope, strict=True)
+        for index, (name, of_space, scoped) in enumerate(zip(names, postings, in_scope, strict=True))
         if name in there
     ]
-
-
-def _within(
-    scope: Scope, spans: Sequence[tuple[datetime, datetime]], parameters: Mapping[str, object]
-) -> tuple[str, dict[str, object]]:
-    """The statement that names what is of these times, with its parameters."""
-    found = conditions(scope, _BY_NAME)
-    firsts, pasts = [first for first, _ in spans], [past for _, past in spans]
-    statement = _TIMELY.format(memories=relation(scope, _BY_NAME), returned=found.returned)
-    bounds = {"since": min(firsts), "until": max(pasts), "firsts": firsts, "pasts": pasts}
-    return statement, {**found.parameters, **parameters, **bounds}
 
 
 async def score_all(

@@ -8,7 +8,7 @@ from psycopg.rows import tuple_row
 from memsvc.consolidation.jobs import index_space
 from memsvc.store import spaces
 from memsvc.store.database import PipelinedSession
-from tests.integration.conftest import Service
+from tests.integration.conftest import NOW, Service
 
 TUESDAY = datetime(2026, 2, 24, 15, tzinfo=UTC)
 
@@ -80,6 +80,8 @@ async def test_nothing_out_of_reach_is_found_by_its_time(service: Service, other
     await tell(service, (TUESDAY, "Mine."))
     await tell(other, (TUESDAY, "Another tenant's."))
     assert contents(await service.recall("What did I do last Tuesday?")) == ["Mine."]
+    before = (NOW - timedelta(hours=1)).isoformat()
+    assert contents(await service.recall("What did I do last Tuesday?", as_of_known=before)) == []
     filtered = await service.recall("What did I do last Tuesday?", filters={"roles": ["assistant"]})
     assert filtered["results"] == []
 
