@@ -215,12 +215,8 @@ async def find_ground(
     in_scope = [
         await session.send(statement, {**found.parameters, **tenant, "name": name}, tuple_row) for name in names
     ]
-    of_time = {
-        name: await session.send(
-            *of_times(scope, _BY_NAME, spans, {**tenant, "name": name, "limit": timely}), tuple_row
-        )
-        for name in (names if spans else ())
-    }
+    named = [{**tenant, "name": name, "limit": timely} for name in names] if spans else []
+    of_time = [await session.send(*of_times(scope, _BY_NAME, spans, space), tuple_row) for space in named]
     # Last: a space that moves to HNSW meanwhile is then seen to have moved, and its empty scope is not believed.
     spaces = await session.send(_SPACES, {**tenant, "names": list(names)}, tuple_row)
     there = {row[1]: SearchedSpace(*row) for row in await spaces.fetchall()}
