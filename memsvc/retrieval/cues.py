@@ -6,7 +6,7 @@ kind, so that a cue never changes the order of what it does not speak of.
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from datetime import date
+from datetime import UTC, date, datetime, time, tzinfo
 from functools import cache
 
 import numpy as np
@@ -14,13 +14,14 @@ import numpy as np
 from memsvc.retrieval.model import Evidence, Floats
 from memsvc.retrieval.query import QueryReading
 from memsvc.text.analysis import analyze
-from memsvc.text.dates import closeness, find_periods
+from memsvc.text.dates import closeness, named_days
 
 # Instructions stand at the beginning or end of a message; a pasted document is not read through for one.
 _READ_CHARACTERS = 2000
 _FIRST_PERSON = frozenset(
     ("i", "i'm", "i've", "i'd", "i'll", "me", "my", "mine", "myself", "we", "we're", "we've", "our", "us")
 )
+_MIDNIGHT = time(0, tzinfo=UTC)
 _DIGIT = re.compile(r"\d")
 # One in twelve words in the first person makes a statement about oneself in full.
 _FULL_STATEMENT = 12
@@ -65,7 +66,7 @@ def standing(query: QueryReading, evidence: Sequence[Evidence], relevance: Float
 
     `relevance` float32[n] in 0 to 1 keeps an instruction about invoices out of a question about food.
     """
-    if query.overview:
+    if query.overview or query.timeline.sequence:
         return _none(evidence)
     return _each(evidence, _is_standing) * relevance
 
@@ -84,7 +85,7 @@ def dated(query: QueryReading, evidence: Sequence[Evidence]) -> Floats:
 
     def fit_item(item: Evidence) -> float:
         if item.occurred_at is not None:
-            return fit(item.occurred_at.date())
+            return fit(day_of(item.occurred_at, query.zone))
         return max(map(fit, _named_days(item.passage)), default=0.0)
 
     return _each(evidence, fit_item)
@@ -99,8 +100,30 @@ def timed(query: QueryReading, evidence: Sequence[Evidence]) -> Floats:
 
 def latest(query: QueryReading, evidence: Sequence[Evidence]) -> Floats:
     """Rank in time from 0 (oldest) to 1, when the query asks for the present state; 0 for what has no time."""
-    if not query.asks_latest:
+    return _ranked_in_time(evidence) if query.asks_latest else _none(evidence)
+
+
+def ordered(query: QueryReading, evidence: Sequence[Evidence], relevance: Floats) -> Floats:
+    """Rank in time from 0 to 1 towards the end asked for, when the query asks for the first or the last of its kind.
+
+    It counts as far as a memory is on the topic: `relevance` float32[n] in 0 to 1.
+    """
+    if query.timeline.order is None:
         return _none(evidence)
+    rank = _ranked_in_time(evidence)
+    if query.timeline.order == "first" and rank.any():
+        rank = _each(evidence, lambda item: float(item.occurred_at is not None)) - rank
+    return rank * relevance
+
+
+def day_of(moment: datetime, zone: tzinfo | None) -> date:
+    """The asker's day of a moment; a moment at midnight UTC stands for a day known without its hour."""
+    is_day_alone = moment.timetz() == _MIDNIGHT
+    return moment.date() if zone is None or is_day_alone else moment.astimezone(zone).date()
+
+
+def _ranked_in_time(evidence: Sequence[Evidence]) -> Floats:
+    """From 0 (oldest) to 1; 0 for what has no time, and for all when there are not two moments."""
     moments = sorted({item.occurred_at for item in evidence if item.occurred_at is not None})
     if len(moments) < 2:
         return _none(evidence)
@@ -109,9 +132,8 @@ def latest(query: QueryReading, evidence: Sequence[Evidence]) -> Floats:
 
 
 def _named_days(text: str) -> list[date]:
-    if not _DIGIT.search(text):  # no day is named without one, and most passages name none
-        return []
-    return [period.first for period in find_periods(text, None) if period.days == 1 and not period.yearless]
+    # No day is named without a digit, and most passages have none.
+    return named_days(text) if _DIGIT.search(text) else []
 
 
 def _first_person_share(item: Evidence) -> float:

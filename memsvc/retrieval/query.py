@@ -3,9 +3,10 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, time, timedelta, tzinfo
 from typing import Literal
 
+from memsvc.retrieval.timeline import Timeline, asks_order, read_timeline
 from memsvc.text.analysis import analyze, fold, surface_forms
 from memsvc.text.dates import Period, find_periods
 
@@ -31,10 +32,10 @@ _USER_SAID = re.compile(
 )
 # A summary draws on both sides of the conversation, also when it is of "my project".
 _OVERVIEW = re.compile(r"\b(?:summar\w+|recap\w*|overview|walk\s+me\s+through|everything\s+(?:we|i|you))\b")
-# What happened in which order, or became of something, was told over several sessions.
+# What became of something was told over several sessions, as an order of events is (`asks_order`, which is stricter).
 _DEVELOPS = re.compile(
-    r"\b(?:in\s+(?:what|which)\s+order|the\s+order\s+(?:in\s+which|of)|in\s+order\b(?!\s+to)|over\s+time|throughout"
-    r"|timeline|chronolog\w*|(?:progress|evolv|develop)(?:ed|s)?\b(?=.*\b(?:over|since|through|across|from)\b))"
+    r"\b(?:the\s+order\s+of|in\s+order\b(?!\s+to)|over\s+time|throughout|timeline|chronolog\w*"
+    r"|(?:progress|evolv|develop)(?:ed|s)?\b(?=.*\b(?:over|since|through|across|from)\b))"
 )
 _FIRST_PERSON = re.compile(r"\b(?:i|me|my|mine|myself|we|our|us)\b")
 _ASKS_WHEN = re.compile(
@@ -42,14 +43,20 @@ _ASKS_WHEN = re.compile(
     r"|how\s+many\s+(?:hours|days|weeks|months|years))\b"
 )
 _ASKS_LATEST = re.compile(
-    r"\b(?:current|currently|latest|now|nowadays|most\s+recent|most\s+recently|these\s+days|at\s+the\s+moment|so\s+far)\b"
+    r"\b(?:current|currently|latest|now|nowadays|most\s+recent|most\s+recently|these\s+days|at\s+(?:the\s+moment|present)"
+    r"|presently|so\s+far|still)\b"
 )
+# Of a longer time there is so much that it leads to nothing.
+_CLOSE_DAYS = 45
+# What happened is told on the day or a little later.
+_REPORTED_WITHIN = 3
 
 
 @dataclass(frozen=True, slots=True)
 class QueryReading:
     """`terms`: index terms with their surface forms. `author`: whose words answer it, if it tells. `develops`: it asks
-    for what several sessions tell together."""
+    for what several sessions tell together. `zone`: the asker's, in which a moment's day is told.
+    """
 
     terms: Mapping[str, str]
     author: Author | None
@@ -58,20 +65,38 @@ class QueryReading:
     periods: tuple[Period, ...]
     asks_when: bool
     asks_latest: bool
+    zone: tzinfo | None
+    timeline: Timeline
 
 
 def read_query(query: str, asked_at: datetime | None) -> QueryReading:
     """Read a query; `asked_at`, in the asker's zone, is what "yesterday" counts from."""
     folded = fold(query)
+    overview = _OVERVIEW.search(folded) is not None
     return QueryReading(
         terms=surface_forms(query),
         author=_author(folded),
-        overview=_OVERVIEW.search(folded) is not None,
-        develops=_OVERVIEW.search(folded) is not None or _DEVELOPS.search(folded) is not None,
+        overview=overview,
+        develops=overview or asks_order(folded) or _DEVELOPS.search(folded) is not None,
         periods=tuple(find_periods(folded, None if asked_at is None else asked_at.date())),
         asks_when=_ASKS_WHEN.search(folded) is not None,
         asks_latest=_ASKS_LATEST.search(folded) is not None,
+        zone=None if asked_at is None else asked_at.tzinfo,
+        timeline=read_timeline(folded),
     )
+
+
+def spans(query: QueryReading) -> list[tuple[datetime, datetime]]:
+    """The times that a query asks for closely enough to look for what is of them: from, and before."""
+    zone = query.zone or UTC
+    close = (period for period in query.periods if not period.is_open and period.days <= _CLOSE_DAYS)
+    return [
+        (
+            datetime.combine(period.first, time.min, zone),
+            datetime.combine(period.last + timedelta(days=_REPORTED_WITHIN), time.min, zone),
+        )
+        for period in close
+    ]
 
 
 def matched_terms(query: QueryReading, text: str) -> list[str]:

@@ -1,7 +1,7 @@
 """The stages of ranking in order: table -> first stage -> shortlist -> second stage -> choice. No clock, no store."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import faiss
 import numpy as np
@@ -9,6 +9,7 @@ import numpy as np
 from memsvc.retrieval import cues
 from memsvc.retrieval.bm25 import LexicalScores
 from memsvc.retrieval.diversify import choose
+from memsvc.retrieval.events import with_events
 from memsvc.retrieval.fuse import Scale
 from memsvc.retrieval.late import OFFSETS
 from memsvc.retrieval.model import NO_PLACE, ChunkArrays, Evidence, Floats, MemoryTable, Numbers, Rows, ScoreSheet
@@ -31,7 +32,8 @@ class Shortlist:
 
     `best_key` is the chunk of another that speaks better for it still, -1 for none. `windows` int64[n, offsets] are
     the chunks that speak for it and its neighbours, in the order of `late.OFFSETS`. `dense` is the scale of the
-    whole table's cosines, on which later cosines are put. `session` int64[n], -1 for none.
+    whole table's cosines, on which later cosines are put. `session` int64[n], -1 for none. `events` float32[e, n]: the
+    share that each memory holds of the words of each event that the query names.
     """
 
     sheet: ScoreSheet
@@ -40,10 +42,23 @@ class Shortlist:
     windows: Numbers
     session: Numbers
     dense: Scale
+    events: Floats = field(default_factory=lambda: np.empty((0, 0), np.float32), repr=False)
 
 
-def first_stage(chunks: ChunkArrays, lexical: LexicalScores, recipe: Recipe, *, k: int) -> Shortlist:
-    """Score every memory of the table by itself and in its window; keep the recipe's candidates, at least k."""
+def first_stage(
+    chunks: ChunkArrays,
+    lexical: LexicalScores,
+    recipe: Recipe,
+    *,
+    k: int,
+    events: Sequence[LexicalScores] = (),
+    timely: Sequence[int] = (),
+) -> Shortlist:
+    """Score every memory of the table by itself and in its window; keep the recipe's candidates, at least k.
+
+    `events`: the words of each event that the query names, scored by themselves. `timely`: the memories of the time
+    that it asks for, the best of which are kept as well.
+    """
     table = MemoryTable.of(chunks)
     if not len(table.memory):
         none = np.empty(0, np.int64)
@@ -73,8 +88,9 @@ def first_stage(chunks: ChunkArrays, lexical: LexicalScores, recipe: Recipe, *, 
     best = table.best_rows(of_chunk)
     own = table.best_rows(np.where(is_key, np.float32(-np.inf), of_chunk))
     best_key = np.where(is_key[best], chunks.chunk[best], -1)
-    kept = sheet.ranking()[: max(recipe.candidates, k)]
+    kept = _candidates(table, sheet.ranking(), recipe, limit=max(recipe.candidates, k), timely=timely)
     speaking = chunks.chunk[own]
+    shares = np.array([table.fold(event.share(event.at(chunks.chunk))) for event in events], np.float32)
     return Shortlist(
         sheet=sheet.take(kept),
         best_chunk=speaking[kept],
@@ -82,7 +98,14 @@ def first_stage(chunks: ChunkArrays, lexical: LexicalScores, recipe: Recipe, *, 
         windows=_windows(table, speaking, kept),
         session=np.where(table.place == NO_PLACE, -1, table.place >> 32)[kept],
         dense=scale,
+        events=shares.reshape(-1, len(table.memory))[:, kept],
     )
+
+
+def _candidates(table: MemoryTable, ranking: Rows, recipe: Recipe, *, limit: int, timely: Sequence[int]) -> Rows:
+    """The best of the ranking, and after them the best of the time asked for."""
+    behind = ranking[limit:]
+    return np.concatenate([ranking[:limit], behind[np.isin(table.memory[behind], timely)][: recipe.timely]])
 
 
 def _windows(table: MemoryTable, speaking: Numbers, kept: Rows) -> Numbers:
@@ -137,8 +160,11 @@ def second_stage(
         ("date", weights.date, cues.dated(query, evidence)),
         ("time", weights.time, cues.timed(query, evidence)),
         ("latest", weights.latest, cues.latest(query, evidence)),
+        ("order", weights.order, cues.ordered(query, evidence, relevance)),
     ):
         sheet = sheet.with_column(stage, raw, np.float32(weight) * raw)
+    shares = shortlist.events[:, rows]
+    sheet = with_events(sheet, evidence, query.timeline, share=shares, relevance=relevance, weights=weights)
     behind = outdated(sheet.memory, sheet.total, evidence)
     return sheet.with_column("outdated", behind, -behind)
 

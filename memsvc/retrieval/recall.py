@@ -9,10 +9,8 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from memsvc.errors import BusyError, EncoderUnavailableError
 from memsvc.ids import MemoryId, SpaceId
@@ -27,24 +25,22 @@ from memsvc.retrieval.deadline import Ticks, Watch
 from memsvc.retrieval.model import Evidence, Floats, ScoreSheet, StageScore
 from memsvc.retrieval.own_recipes import find_recipe, is_on
 from memsvc.retrieval.plan import Hit, KeyFact, Recalled, RecallPlan
-from memsvc.retrieval.query import QueryReading, matched_terms, read_query
+from memsvc.retrieval.query import QueryReading, matched_terms, read_query, spans
 from memsvc.retrieval.rank import Shortlist, first_stage, second_stage, select
 from memsvc.retrieval.recipes import Recipe
+from memsvc.retrieval.spaces import NUMBER_BITS, join_postings, join_tables, shift, timely_memories
 from memsvc.store import search
 from memsvc.store.database import Database, PipelinedSession
 from memsvc.store.memories import Record
 from memsvc.store.scope import Scope
 from memsvc.store.search import Beside, Candidate, Ground, ScoredChunks
+from memsvc.text.analysis import analyze
 from memsvc.text.tokens import estimate_tokens
 
-# Numbers are counted in each space; these shifts make them unique over the spaces of one recall.
-NUMBER_BITS = 40
-SESSION_BITS = 24
 NEIGHBOURS = 1
 # The encoder takes longer than the reading beside it, so it goes first: one turn of the event loop brings the query to
 # the batcher, the next one starts its lane.
 LOOP_TURNS_TO_ENCODER = 2
-WIDE = np.dtype([("chunk", "<i8"), ("tf", "<u2"), ("length", "<u2")])
 
 
 class Recaller:
@@ -68,13 +64,21 @@ class Recaller:
         watch.deadline_ms = watch.deadline_ms or recipe.deadline_ms
         query = read_query(plan.query, plan.asked_at.astimezone(plan.zone))
         scope = _scope(plan, recipe)
-        terms = list(query.terms) if is_on(recipe, "lexical") else []
-        encoding = asyncio.create_task(self._encode(plan.query, recipe, watch))
+        # The words that ask for an order stand in no answer.
+        asked = query.timeline.topic or plan.query
+        encoding = asyncio.create_task(self._encode(asked, recipe, watch))
         try:
             for _ in range(LOOP_TURNS_TO_ENCODER):
                 await asyncio.sleep(0)
             async with self._database.pipeline(plan.caller.tenant_id) as session:
-                grounds = await search.find_ground(session, scope, plan.spaces, terms)
+                grounds = await search.find_ground(
+                    session,
+                    scope,
+                    plan.spaces,
+                    _terms(query, recipe),
+                    spans=spans(query) if recipe.weights.date else [],
+                    timely=recipe.timely_chunks,
+                )
             embedding = await watch.wait_for(encoding, "dense")
         finally:
             encoding.cancel()
@@ -85,17 +89,17 @@ class Recaller:
             grounds = []  # nothing is left that could tell one memory from another
         spaces = [ground.space.id for ground in grounds]
         async with self._database.pipeline(plan.caller.tenant_id) as session:
-            chunks, lexical = await self._score(session, scope, grounds, terms, vector, recipe)
+            chunks, lexical, events = await self._score(session, scope, grounds, query, vector, recipe)
             watch.lap("score")
             recipe = _in_time(recipe, watch)
-            shortlist = first_stage(chunks, lexical, recipe, k=plan.k)
+            shortlist = first_stage(chunks, lexical, recipe, k=plan.k, events=events, timely=timely_memories(grounds))
             watch.lap("fuse")
             candidates = await _hydrate(session, scope, spaces, shortlist)
             watch.lap("hydrate")
             recipe = _in_time(recipe, watch)
             interaction = None
             if embedding is not None and recipe.second_stage and recipe.weights.late:
-                interaction = await _interact(session, spaces, shortlist, plan.query, embedding, lexical)
+                interaction = await _interact(session, spaces, shortlist, asked, embedding, lexical)
                 watch.lap("late")
             chosen = _rank(shortlist, candidates, query, vector, recipe, plan, interaction)
             names = {number: found.name for number, found in candidates.items()}
@@ -133,12 +137,16 @@ class Recaller:
         session: PipelinedSession,
         scope: Scope,
         grounds: Sequence[Ground],
-        terms: Sequence[str],
+        query: QueryReading,
         vector: Floats | None,
         recipe: Recipe,
-    ) -> tuple[ScoredChunks, LexicalScores]:
-        """Chunks in scope of all spaces, as one table under the recall's own numbers, and their words' worth."""
-        postings = _join_postings([ground.postings for ground in grounds])
+    ) -> tuple[ScoredChunks, LexicalScores, list[LexicalScores]]:
+        """Chunks in scope of all spaces, as one table under the recall's own numbers, and their words' worth.
+
+        The last are the words of each event that the query names.
+        """
+        terms = _terms(query, recipe)
+        postings = join_postings([ground.postings for ground in grounds])
         # Through HNSW only some of the chunks are seen: words are then compared with all that the spaces hold.
         overall, stats = None, None
         if any(ground.in_scope is None for ground in grounds):
@@ -158,34 +166,30 @@ class Recaller:
                     vector,
                     dimension=self._batcher.encoder.spec.dimension,
                     limit=recipe.nearest_chunks,
-                    lexical=[number - offset for number in best if number >> NUMBER_BITS == index],
+                    lexical=[number - offset for number in best if number >> NUMBER_BITS == index]
+                    + ground.timely[:, 1].tolist(),
                     reach=len(recipe.window) - 1,
                 )
             else:
                 table = await search.score_all(session, ground.space.id, ground.in_scope, vector)
-            tables.append(table if index == 0 else _shift(table, index))
-        joined = tables[0] if len(tables) == 1 else _join_tables(tables)
+            tables.append(table if index == 0 else shift(table, index))
+        joined = tables[0] if len(tables) == 1 else join_tables(tables)
         seen, of_seen = restrict(postings, Seen(joined.chunk, joined.memory, joined.length, joined.share))
-        return joined, score_terms(terms, seen, stats or of_seen, recipe.bm25)
+        stats = stats or of_seen
+        events = [score_terms(analyze(event), seen, stats, recipe.bm25) for event in query.timeline.events]
+        return joined, score_terms(terms, seen, stats, recipe.bm25), events
+
+
+def _terms(query: QueryReading, recipe: Recipe) -> list[str]:
+    """The words to look up: none for a recipe in which words weigh nothing."""
+    return list(query.terms) if is_on(recipe, "lexical") else []
 
 
 def _in_time(recipe: Recipe, watch: Watch) -> Recipe:
     """The recipe, without its second stage when there is no time for it."""
     if not recipe.second_stage or watch.has_time("rerank"):
         return recipe
-    return replace(recipe, second_stage=False, candidates=0)
-
-
-def _join_postings(postings: Sequence[Mapping[str, NDArray[Any]]]) -> Mapping[str, NDArray[Any]]:
-    if len(postings) == 1:
-        return postings[0]
-    joined: dict[str, list[NDArray[Any]]] = {}
-    for index, of_space in enumerate(postings):
-        for term, entries in of_space.items():
-            wide = entries.astype(WIDE)
-            wide["chunk"] += index << NUMBER_BITS
-            joined.setdefault(term, []).append(wide)
-    return {term: np.concatenate(parts) for term, parts in joined.items()}
+    return replace(recipe, second_stage=False, candidates=0, timely=0)
 
 
 def _scope(plan: RecallPlan, recipe: Recipe) -> Scope:
@@ -201,29 +205,6 @@ def _scope(plan: RecallPlan, recipe: Recipe) -> Scope:
         metadata=plan.metadata,
         occurred_from=plan.occurred_from,
         occurred_to=plan.occurred_to,
-    )
-
-
-def _join_tables(tables: Sequence[ScoredChunks]) -> ScoredChunks:
-    empty = np.empty(0, np.int64)
-    return ScoredChunks(
-        chunk=np.concatenate([empty, *(table.chunk for table in tables)]),
-        memory=np.concatenate([empty, *(table.memory for table in tables)]),
-        session=np.concatenate([empty.astype(np.int32), *(table.session for table in tables)]),
-        position=np.concatenate([empty.astype(np.int32), *(table.position for table in tables)]),
-        dense=np.concatenate([empty.astype(np.float32), *(table.dense for table in tables)]),
-        length=np.concatenate([empty.astype(np.int32), *(table.length for table in tables)]),
-        share=np.concatenate([empty.astype(np.float32), *(table.share for table in tables)]),
-    )
-
-
-def _shift(table: ScoredChunks, index: int) -> ScoredChunks:
-    session = np.where(table.session < 0, table.session, table.session + np.int32(index << SESSION_BITS))
-    return replace(
-        table,
-        chunk=table.chunk + (index << NUMBER_BITS),
-        memory=table.memory + (index << NUMBER_BITS),
-        session=session.astype(np.int32),
     )
 
 

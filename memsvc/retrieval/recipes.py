@@ -30,14 +30,19 @@ class Weights:
     date: float = 5.0
     time: float = 3.0
     latest: float = 1.5
+    order: float = 1.0
+    side: float = 1.0
+    event: float = 4.0
+    crowding: float = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """`candidates` memories leave the first stage. `window[d]` weighs a neighbour at distance d, 0 the turn itself.
 
-    `archived`: it reaches what was archived too. `deadline_ms`: how long it may take; None: as long as it takes. All
-    but the name may be set in a recipe of one's own (`own_recipes`).
+    `timely` more leave it that are of the time asked for, of `timely_chunks` that are looked at. `archived`: it reaches
+    what was archived too. `deadline_ms`: how long it may take; None: as long as it takes. All but the name may be set
+    in a recipe of one's own (`own_recipes`).
     """
 
     name: str
@@ -50,6 +55,8 @@ class Recipe:
     archived: bool = False
     nearest_chunks: int = 400
     lexical_chunks: int = 400
+    timely: int = 20
+    timely_chunks: int = 400
     deadline_ms: int | None = None
     description: str = ""
 
@@ -59,4 +66,11 @@ BALANCED = Recipe("balanced", second_stage=True, candidates=100, description="Bo
 DEEP = Recipe(
     "deep", second_stage=True, candidates=200, archived=True, description="More candidates, and what was archived too."
 )
-RECIPES = MappingProxyType({recipe.name: recipe for recipe in (FAST, BALANCED, DEEP)})
+TEMPORAL = Recipe(
+    "temporal",
+    second_stage=True,
+    candidates=200,
+    weights=Weights(date=8.0, latest=2.0, side=2.0, event=6.0, crowding=10.0),
+    description="For an asker who knows when: the time asked for weighs more beside the words.",
+)
+RECIPES = MappingProxyType({recipe.name: recipe for recipe in (FAST, BALANCED, DEEP, TEMPORAL)})

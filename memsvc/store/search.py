@@ -21,6 +21,7 @@ from memsvc.store.database import PipelinedSession
 from memsvc.store.memories import RECORD_COLUMNS, RECORD_JOINS, Record, read_records
 from memsvc.store.postings import Postings, read_entries
 from memsvc.store.scope import Scope, by_id, conditions, relation
+from memsvc.store.timely import of_times
 from memsvc.store.writes import Vectors
 
 
@@ -53,11 +54,16 @@ class MemoriesInScope:
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What is known of a space before the query is encoded: its postings, and what is in scope unless HNSW tells."""
+    """What is known of a space before the query is encoded: its postings, and what is in scope unless HNSW tells.
+
+    `timely`: what is of the times asked for, int64[n, 2], the numbers of a content and of its first chunk
+    (-1: none).
+    """
 
     space: SearchedSpace
     postings: Mapping[str, Postings]
     in_scope: MemoriesInScope | None
+    timely: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,11 +193,18 @@ FROM (
 
 
 async def find_ground(
-    session: PipelinedSession, scope: Scope, names: Sequence[str], terms: Sequence[str]
+    session: PipelinedSession,
+    scope: Scope,
+    names: Sequence[str],
+    terms: Sequence[str],
+    *,
+    spans: Sequence[tuple[datetime, datetime]] = (),
+    timely: int = 0,
 ) -> list[Ground]:
     """The named spaces that exist, in that order, with all that recall can know before it has the query's vector.
 
-    One round trip, so that it is over by the time the query is encoded.
+    Of each, up to `timely` memories from within `spans` (from, and before) are named, the latest. One round trip, so
+    that it is over by the time the query is encoded.
     """
     tenant = {"tenant": session.tenant_id}
     postings = [
@@ -202,6 +215,8 @@ async def find_ground(
     in_scope = [
         await session.send(statement, {**found.parameters, **tenant, "name": name}, tuple_row) for name in names
     ]
+    named = [{**tenant, "name": name, "limit": timely} for name in names] if spans else []
+    of_time = [await session.send(*of_times(scope, _BY_NAME, spans, space), tuple_row) for space in named]
     # Last: a space that moves to HNSW meanwhile is then seen to have moved, and its empty scope is not believed.
     spaces = await session.send(_SPACES, {**tenant, "names": list(names)}, tuple_row)
     there = {row[1]: SearchedSpace(*row) for row in await spaces.fetchall()}
@@ -210,8 +225,9 @@ async def find_ground(
             space=there[name],
             postings={term: read_entries(entries) for term, entries in await of_space.fetchall()},
             in_scope=None if there[name].ann else MemoriesInScope(*(await scoped.fetchall())[0]),
+            timely=np.array(await of_time[index].fetchall() if spans else [], np.int64).reshape(-1, 2),
         )
-        for name, of_space, scoped in zip(names, postings, in_scope, strict=True)
+        for index, (name, of_space, scoped) in enumerate(zip(names, postings, in_scope, strict=True))
         if name in there
     ]
 

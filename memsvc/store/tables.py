@@ -230,6 +230,7 @@ memories = Table(
     Index("ix_memories_core", "space_id", "name", postgresql_where=text("kind = 'core'")),
     Index("ix_memories_superseded", "superseded_by", postgresql_where=text("superseded_by IS NOT NULL")),
     Index("ix_memories_expiry", "space_id", "expires_at", postgresql_where=text("expires_at IS NOT NULL")),
+    Index("ix_memories_occurred", "space_id", "occurred_at", postgresql_where=text("occurred_at IS NOT NULL")),
     Index("ix_memories_retention", "space_id", "retained_until", postgresql_where=text("retained_until IS NOT NULL")),
     Index(
         "uq_memories_position",

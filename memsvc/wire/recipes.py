@@ -41,6 +41,8 @@ class RecipeSettings(Model):
     archived: bool | None = Field(None, description="It reaches what was archived too.")
     nearest_chunks: int | None = Field(None, ge=1, le=5000, description="Chunks by vector, in a large space.")
     lexical_chunks: int | None = Field(None, ge=0, le=5000, description="Chunks by words, in a large space.")
+    timely: int | None = Field(None, ge=0, le=1000, description="How many more it sees that are of the time asked for.")
+    timely_chunks: int | None = Field(None, ge=1, le=5000, description="Memories of that time that are looked at.")
     deadline_ms: int | None = Field(
         None, ge=1, le=60_000, description="How long a recall may take; what does not fit is cut. Unset: any time."
     )

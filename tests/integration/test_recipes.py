@@ -47,7 +47,7 @@ async def test_a_recipe_is_a_built_in_one_with_settings_of_its_own(service: Serv
     settings = made["settings"]
     assert (settings["candidates"], settings["archived"], settings["window"]) == (200, True, [1, 0.5])
     assert set(settings["weights"]) == set(STAGES)
-    assert (settings["weights"]["dense"], settings["weights"]["lexical"]) == (0, 8)
+    assert (settings["weights"]["dense"], settings["weights"]["lexical"]) == (0, 3)
     assert await get(service, "words") == made
 
 

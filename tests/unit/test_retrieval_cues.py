@@ -1,13 +1,14 @@
 """What a query asks for beyond its topic, and who answers to it."""
 
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
 from retrieval_tables import evidence
 
 from memsvc.retrieval import cues
-from memsvc.retrieval.query import QueryReading, matched_terms, read_query
+from memsvc.retrieval.query import QueryReading, matched_terms, read_query, spans
 
 ASKED_AT = datetime(2024, 5, 15, 12, tzinfo=UTC)
 
@@ -43,6 +44,8 @@ def test_whose_words_a_query_asks_for(query: str, author: str | None) -> None:
         ("When did Ada move?", True, False),
         ("How many weeks did it take?", True, False),
         ("What is Ada's current job?", False, True),
+        ("Do I still own the boat?", False, True),
+        ("What am I reading these days?", False, True),
         ("Whenever it snows in Knowle", False, False),
     ],
 )
@@ -105,6 +108,48 @@ def test_relative_days_count_from_the_asker() -> None:
     turns = [evidence(1, "x", at=datetime(2024, 5, 14, 9, tzinfo=UTC))]
     assert cues.dated(read("What happened yesterday?"), turns).tolist() == [1]
     assert cues.dated(read_query("What happened yesterday?", None), turns).tolist() == [0]
+
+
+def test_a_moment_is_of_the_day_it_was_for_the_asker() -> None:
+    asked_at = datetime(2024, 5, 15, 12, tzinfo=ZoneInfo("America/New_York"))
+    late = evidence(1, "x", at=datetime(2024, 5, 15, 2, 30, tzinfo=UTC))
+    day_alone = evidence(2, "x", at=datetime(2024, 5, 14, tzinfo=UTC))
+    before = evidence(3, "x", at=datetime(2024, 5, 14, 2, 30, tzinfo=UTC))
+    fits = cues.dated(read_query("What happened yesterday?", asked_at), [late, day_alone, before])
+    assert fits.tolist() == pytest.approx([1, 1, 0.4])
+
+
+def test_a_time_in_range_comes_first_and_others_lose_nothing() -> None:
+    turns = [evidence(number, "x", at=datetime(2024, number, 20, tzinfo=UTC)) for number in (1, 2, 3, 4)]
+    fits = cues.dated(read("What did I cook between February and March?"), turns)
+    assert fits.tolist() == pytest.approx([0, 0.2, 0.2, 0])
+
+
+def test_what_is_of_a_close_time_is_looked_for_from_the_askers_midnight_on() -> None:
+    new_york = ZoneInfo("America/New_York")
+    asked_at = datetime(2024, 5, 15, 12, tzinfo=new_york)
+    (found,) = spans(read_query("What did I do yesterday, in 2021, or since March?", asked_at))
+    assert found == (datetime(2024, 5, 14, tzinfo=new_york), datetime(2024, 5, 17, tzinfo=new_york))
+    assert spans(read("What did I do?")) == []
+    assert spans(read("What did I do before 2020?")) == []
+    assert spans(read_query("On 3 May 2024?", None)) == [
+        (datetime(2024, 5, 3, tzinfo=UTC), datetime(2024, 5, 6, tzinfo=UTC))
+    ]
+
+
+def test_the_first_and_the_last_time_count_on_the_topic_alone() -> None:
+    turns = [evidence(number, "x", at=datetime(2023, number, 1, tzinfo=UTC)) for number in (3, 1, 2)]
+    turns.append(evidence(9, "x"))
+    relevance = np.array([1, 1, 0.5, 1], np.float32)
+    assert cues.ordered(read("When did I first fly?"), turns, relevance).tolist() == [0, 1, 0.25, 0]
+    assert cues.ordered(read("When did I last fly?"), turns, relevance).tolist() == [1, 0, 0.25, 0]
+    assert cues.ordered(read("When did I fly?"), turns, relevance).tolist() == [0, 0, 0, 0]
+    assert cues.ordered(read("When did I first fly?"), turns[:1], relevance[:1]).tolist() == [0]
+
+
+def test_no_standing_instruction_answers_a_question_about_an_order() -> None:
+    turns = [evidence(1, "From now on call me Bo.")]
+    assert cues.standing(read("List in order the names I had"), turns, np.ones(1, np.float32)).tolist() == [0]
 
 
 def test_when_questions_favour_passages_that_name_a_time() -> None:

@@ -64,6 +64,13 @@ def test_as_many_leave_as_the_recipe_says_and_never_fewer_than_asked_for() -> No
     assert len(first_stage(TABLE, NO_WORDS, FAST, k=3).sheet.memory) == 3
 
 
+def test_the_best_of_the_time_asked_for_leave_the_first_stage_as_well() -> None:
+    recipe = replace(BALANCED, candidates=1, timely=1, window=(1.0,))
+    assert first_stage(TABLE, NO_WORDS, recipe, k=1).sheet.memory.tolist() == [3]
+    assert first_stage(TABLE, NO_WORDS, recipe, k=1, timely=[1, 2, 99]).sheet.memory.tolist() == [3, 2]
+    assert first_stage(TABLE, NO_WORDS, recipe, k=1, timely=[3]).sheet.memory.tolist() == [3]
+
+
 @pytest.mark.parametrize("table", [chunks(), chunks((1, 1, -1, -1, NAN)), chunks((1, 1, 1, 0, 0.5))])
 def test_tiny_tables(table: Chunks) -> None:
     shortlist = first_stage(table, NO_WORDS, BALANCED, k=10)
@@ -99,6 +106,7 @@ def test_without_a_cue_the_second_stage_keeps_the_order_of_the_first() -> None:
         "date",
         "time",
         "latest",
+        "order",
         "outdated",
     ]
 
@@ -117,6 +125,19 @@ def test_a_cue_lifts_what_it_speaks_of() -> None:
     query = read_query("What did you suggest?", datetime(2024, 1, 1, tzinfo=UTC))
     sheet = second_stage(shortlist, held, query, None, BALANCED)
     assert sheet.columns["author"].contribution.tolist() == [0, 0, BALANCED.weights.author, 0, 0]
+
+
+def test_both_events_of_a_question_are_found() -> None:
+    flood, move = words(c1=4.0), words(c5=2.0)
+    query = read_query("How long was it between the flood and the move?", None)
+    shortlist = first_stage(TABLE, words(c1=4.0), BALANCED, k=10, events=[flood, move])
+    order = shortlist.sheet.memory.tolist()
+    assert shortlist.events[:, [order.index(1), order.index(5), order.index(3)]].tolist() == [[1, 0, 0], [0, 0.5, 0]]
+    held = [evidence(int(number), "x", role=None) for number in reversed(order)]
+    sheet = second_stage(shortlist, held, query, None, BALANCED)
+    event = dict(zip(sheet.memory.tolist(), sheet.columns["event"].contribution.tolist(), strict=True))
+    assert {number for number, lift in event.items() if lift} == {1, 5}
+    assert 5 in sheet.memory[sheet.ranking()].tolist()[:5]
 
 
 def test_the_best_cosine_of_a_memory_counts() -> None:
@@ -215,6 +236,7 @@ def test_where_they_do_not_count_or_there_are_none_nothing_moves() -> None:
         ("How did my plans for the garden develop over the spring?", True),
         ("Summarize what we said of the boat.", True),
         ("Walk me through the order in which I raised the topics.", True),
+        ("Tell me of the trips in the order from first to last.", True),
         ("What do I need in order to sail?", False),
         ("How many boats do I have?", False),
         ("Who develops the photographs?", False),

@@ -633,6 +633,13 @@ def create_tables() -> None:
         postgresql_where=sa.text("expires_at IS NOT NULL"),
     )
     op.create_index("ix_memories_fingerprint", "memories", ["space_id", "fingerprint"], unique=False)
+    op.create_index(
+        "ix_memories_occurred",
+        "memories",
+        ["space_id", "occurred_at"],
+        unique=False,
+        postgresql_where=sa.text("occurred_at IS NOT NULL"),
+    )
     op.create_index("ix_memories_operation", "memories", ["operation_id", "tenant_id"], unique=False)
     op.create_index(
         "ix_memories_pending",
