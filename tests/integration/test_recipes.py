@@ -11,7 +11,7 @@ from memsvc.store.database import PipelinedSession
 from tests.integration.conftest import Service
 from tests.integration.people import person, restrict
 
-WORDS_ALONE = {"weights": {"dense": 0, "dense_window": 0}}
+WORDS_ALONE = {"weights": {"dense": 0, "dense_window": 0, "late": 0}}
 VECTORS_ALONE = {"weights": {"lexical": 0, "lexical_window": 0}}
 
 
@@ -217,7 +217,7 @@ async def test_the_weights_of_a_recipe_change_the_order(service: Service) -> Non
     before = await service.recall(question)
     assert contents(before) == ["The lighthouse keeper plays chess.", "It was a foggy day."]
     assert (before["recipe"], before["recipe_version"]) == ("balanced", None)
-    await put(service, "by-date", {"weights": {"date": 50, "lexical_window": 0}})
+    await put(service, "by-date", {"weights": {"date": 60, "lexical_window": 0}})
     found = await service.recall(question, recipe="by-date", explain=True)
     assert contents(found) == ["It was a foggy day.", "The lighthouse keeper plays chess."]
     assert (found["recipe"], found["recipe_version"], found["degraded"]) == ("by-date", 1, False)
