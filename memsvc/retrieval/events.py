@@ -1,12 +1,10 @@
-"""Evidence for the events that a query names, and along time for a question about an order.
+"""Evidence for the events that a query names.
 
 All of it works on scores, so that what it adds is seen among a result's reasons. "How long between A and B" is answered
 by two memories, one of which the whole query often finds with ease and the other not at all.
 """
 
-from collections import Counter
 from collections.abc import Sequence
-from datetime import date
 
 import numpy as np
 
@@ -20,8 +18,6 @@ _PART_OF_WHOLE = 0.4
 _ALIKE = 1e-6
 # The memory of each event is among the first five, which most askers read.
 _COVERED = 5
-# From here on, one memory more of the same day makes no difference.
-_FULL_DAY = 5
 
 
 def with_events(
@@ -38,9 +34,6 @@ def with_events(
     `share` float32[e, n]: how much of the words of each event a memory holds. `relevance` float32[n], 0 to 1: how far
     it is on the query's topic.
     """
-    if timeline.sequence:
-        raw = crowding(sheet.memory, sheet.total, evidence)
-        sheet = sheet.with_column("crowding", raw, np.float32(-weights.crowding) * raw)
     if timeline.side is not None and len(share):
         raw = beside(timeline.side, sheet, evidence, share[0]) * relevance
         sheet = sheet.with_column("side", raw, np.float32(weights.side) * raw)
@@ -66,22 +59,6 @@ def cover(memory: Numbers, total: Floats, share: Floats, *, weight: float, place
         if best is not None:
             lift[best] = max(weight, needed - total[best])
     return lift
-
-
-def crowding(memory: Numbers, total: Floats, evidence: Sequence[Evidence]) -> Floats:
-    """How many better memories are of the same day, as a share of five, float32[n] in 0 to 1.
-
-    Taken off the scores it deals out places day by day: what was told over months is not answered by the one afternoon
-    that resembles the question best. What has no time is of one day.
-    """
-    seen: Counter[date | None] = Counter()
-    share = np.zeros(len(memory), np.float32)
-    for row in np.lexsort((memory, -total)):
-        moment = evidence[row].occurred_at
-        day = None if moment is None else moment.date()
-        share[row] = min(seen[day], _FULL_DAY) / _FULL_DAY
-        seen[day] += 1
-    return share
 
 
 def beside(side: Side, sheet: ScoreSheet, evidence: Sequence[Evidence], share: Floats) -> Floats:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta, tzinfo
 from typing import Literal
 
-from memsvc.retrieval.timeline import Timeline, asks_order, read_timeline
+from memsvc.retrieval.timeline import Timeline, read_timeline
 from memsvc.text.analysis import analyze, fold, surface_forms
 from memsvc.text.dates import Period, find_periods
 
@@ -32,7 +32,7 @@ _USER_SAID = re.compile(
 )
 # A summary draws on both sides of the conversation, also when it is of "my project".
 _OVERVIEW = re.compile(r"\b(?:summar\w+|recap\w*|overview|walk\s+me\s+through|everything\s+(?:we|i|you))\b")
-# What became of something was told over several sessions, as an order of events is (`asks_order`, which is stricter).
+# What became of something was told over several sessions, as an order is (`Timeline.sequence`, which is stricter).
 _DEVELOPS = re.compile(
     r"\b(?:the\s+order\s+of|in\s+order\b(?!\s+to)|over\s+time|throughout|timeline|chronolog\w*"
     r"|(?:progress|evolv|develop)(?:ed|s)?\b(?=.*\b(?:over|since|through|across|from)\b))"
@@ -73,16 +73,17 @@ def read_query(query: str, asked_at: datetime | None) -> QueryReading:
     """Read a query; `asked_at`, in the asker's zone, is what "yesterday" counts from."""
     folded = fold(query)
     overview = _OVERVIEW.search(folded) is not None
+    timeline = read_timeline(folded)
     return QueryReading(
         terms=surface_forms(query),
         author=_author(folded),
         overview=overview,
-        develops=overview or asks_order(folded) or _DEVELOPS.search(folded) is not None,
+        develops=overview or timeline.sequence or _DEVELOPS.search(folded) is not None,
         periods=tuple(find_periods(folded, None if asked_at is None else asked_at.date())),
         asks_when=_ASKS_WHEN.search(folded) is not None,
         asks_latest=_ASKS_LATEST.search(folded) is not None,
         zone=None if asked_at is None else asked_at.tzinfo,
-        timeline=read_timeline(folded),
+        timeline=timeline,
     )
 
 

@@ -33,7 +33,6 @@ class Weights:
     order: float = 1.0
     side: float = 1.0
     event: float = 4.0
-    crowding: float = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,7 @@ TEMPORAL = Recipe(
     "temporal",
     second_stage=True,
     candidates=200,
-    weights=Weights(date=8.0, latest=2.0, side=2.0, event=6.0, crowding=10.0),
+    weights=Weights(date=8.0, latest=2.0, side=2.0, event=6.0),
     description="For an asker who knows when: the time asked for weighs more beside the words.",
 )
 RECIPES = MappingProxyType({recipe.name: recipe for recipe in (FAST, BALANCED, DEEP, TEMPORAL)})

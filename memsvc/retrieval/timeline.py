@@ -107,7 +107,7 @@ class Timeline:
 def read_timeline(folded: str) -> Timeline:
     """Read a query in lower case."""
     query = " ".join(folded[:_READ_CHARACTERS].split())
-    sequence = asks_order(query)
+    sequence = _SEQUENCE.search(query) is not None
     events = _meaningful(_listed(query) if sequence else ()) or _meaningful(_pair(query))
     if len(events) < 2:
         events = ()
@@ -122,11 +122,6 @@ def read_timeline(folded: str) -> Timeline:
         sequence=sequence,
         topic=_topic(query) if sequence and not events else None,
     )
-
-
-def asks_order(folded: str) -> bool:
-    """Whether a text in lower case asks in which order things came."""
-    return _SEQUENCE.search(folded) is not None
 
 
 def _order(query: str) -> Order | None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from retrieval_tables import evidence
 
-from memsvc.retrieval.events import beside, cover, crowding, with_events
+from memsvc.retrieval.events import beside, cover, with_events
 from memsvc.retrieval.model import Floats, ScoreSheet
 from memsvc.retrieval.recipes import Weights
 from memsvc.retrieval.timeline import Timeline, read_timeline
@@ -62,18 +62,6 @@ def test_both_events_stand_among_the_first(rows: list[tuple[int, int, int]]) -> 
         assert np.count_nonzero(total + lift > (total + lift)[row]) <= 3
 
 
-def test_places_are_dealt_out_day_by_day() -> None:
-    days = [datetime(2024, 5, day, 12, tzinfo=UTC) for day in (1, 1, 1, 2, 3)]
-    told = [evidence(number, "x", at=day) for number, day in enumerate(days, start=1)]
-    assert crowding(np.arange(1, 6), floats(5, 9, 4, 3, 2), told).tolist() == pytest.approx([0.2, 0, 0.4, 0, 0])
-
-
-def test_what_has_no_time_shares_one_day() -> None:
-    told = [evidence(number, "x") for number in range(1, 9)]
-    crowded = crowding(np.arange(1, 9), floats(8, 7, 6, 5, 4, 3, 2, 1), told)
-    assert crowded.tolist() == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1, 1, 1])
-
-
 def test_what_lies_before_and_after_an_event() -> None:
     told = [evidence(number, "x", at=datetime(2024, number, 1, tzinfo=UTC)) for number in (1, 2, 3)]
     told.append(evidence(4, "x"))
@@ -90,7 +78,7 @@ def test_what_lies_before_and_after_an_event() -> None:
     [
         ("how long was it between the flood and the sale?", ["words", "event"]),
         ("what did i buy after the flood?", ["words", "side"]),
-        ("list in order the things i bought", ["words", "crowding"]),
+        ("list in order the things i bought", ["words"]),
         ("what did i buy?", ["words"]),
     ],
 )
@@ -99,7 +87,7 @@ def test_only_what_is_asked_for_is_a_stage(query: str, stages: list[str]) -> Non
     told = [evidence(number, "x", at=datetime(2024, 5, number, tzinfo=UTC)) for number in (1, 2)]
     share = np.full((len(timeline.events), 2), 0.5, np.float32)
     sheet = with_events(
-        scores(2, 1), told, timeline, share=share, relevance=floats(1, 1), weights=Weights(side=1, crowding=5, event=4)
+        scores(2, 1), told, timeline, share=share, relevance=floats(1, 1), weights=Weights(side=1, event=4)
     )
     assert list(sheet.columns) == stages
 
