@@ -5,7 +5,6 @@ conversations are asked on top: on them nothing was said at all.
 """
 
 import json
-import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -115,7 +114,7 @@ def borrow(
 
     One that names a speaker of the conversation could be meant for him, and is left out.
     """
-    generator = random.Random(order.seed)  # noqa: S311 - a sample
+    generator = np.random.default_rng(order.seed)
     own = talks[name]
     for conversation in own:
         others = [talk for talk in own if talk is not conversation]
@@ -127,7 +126,8 @@ def borrow(
             for question in talk.questions
             if kind_of(question) == "answerable" and not any(speaker in question.text for speaker in speakers)
         ]
-        yield conversation, generator.sample(pool, min(len(pool), order.foreign // len(own)))
+        chosen = generator.choice(len(pool), min(len(pool), order.foreign // len(own)), replace=False)
+        yield conversation, [pool[place] for place in chosen.tolist()]
 
 
 def ask(target: Target, name: SuiteName, haystack: Haystack, foreign: Sequence[Question]) -> list[Answer]:

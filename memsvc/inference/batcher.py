@@ -144,7 +144,7 @@ class EncoderBatcher:
         self._require_open()
         future: asyncio.Future[Embeddings] = asyncio.get_running_loop().create_future()
         vectors = np.full((len(texts), dimension), np.nan, np.float32)
-        request = DocumentRequest(documents, vectors, [b""] * len(texts), future, since)
+        request = DocumentRequest(documents, vectors, future, since)
         self._documents.add(request)
         self._start_work(self._written)
         try:

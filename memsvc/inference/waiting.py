@@ -20,9 +20,9 @@ class DocumentRequest:
 
     documents: Sequence[Prepared]
     vectors: Vectors
-    codes: list[bytes]
     future: asyncio.Future[Embeddings]
     since: float
+    codes: list[bytes] = field(init=False)
     left: int = field(init=False)
     started: bool = field(default=False, init=False)
     serial: int = field(default=0, init=False)
@@ -30,6 +30,7 @@ class DocumentRequest:
     taken: bytearray = field(init=False)
 
     def __post_init__(self) -> None:
+        self.codes = [b""] * len(self.documents)
         self.left = len(self.documents)
         self.longest_last = sorted(range(self.left), key=lambda index: (self.documents[index].tokens, index))
         self.taken = bytearray(self.left)

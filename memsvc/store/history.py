@@ -106,14 +106,15 @@ async def list_operations(
 async def dependents(session: ReadSession, sources: Sequence[MemoryId], *, made_by: OperationId) -> list[MemoryId]:
     """What derives from these memories, which one operation made, is none of them, and has not left recall.
 
-    Edges of an operation that was undone since (another source of a summary) count no more, and those of the one that
-    made them go with it.
+    Edges of an operation that was undone since (another source of a summary) count no more, unless it made the derived
+    memory, which then was brought back since; and those of the operation `made_by` go with it.
     """
     rows = await session.fetch(
         "SELECT DISTINCT l.derived_id FROM lineage l "
         "JOIN memories m ON m.tenant_id = l.tenant_id AND m.id = l.derived_id "
-        "JOIN operations o ON o.tenant_id = l.tenant_id AND o.id = l.operation_id AND o.undone_by IS NULL "
-        "AND o.id <> %(made_by)s "
+        "JOIN operations o ON o.tenant_id = l.tenant_id AND o.id = l.operation_id AND o.id <> %(made_by)s "
+        "AND (o.undone_by IS NULL OR EXISTS (SELECT 1 FROM memory_history h WHERE h.tenant_id = m.tenant_id "
+        "AND h.id = m.id AND h.version = 1 AND h.operation_id = o.id)) "
         "WHERE l.tenant_id = %(tenant)s AND l.source_id = ANY (%(ids)s) AND l.derived_id <> ALL (%(ids)s) "
         "AND m.state NOT IN ('archived', 'expired') ORDER BY l.derived_id",
         {"tenant": session.tenant_id, "ids": list(sources), "made_by": made_by},

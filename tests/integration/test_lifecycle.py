@@ -191,6 +191,19 @@ async def test_undo_is_refused_when_something_stands_on_it(service: Service) -> 
     assert missing.status_code == 404
 
 
+async def test_what_was_derived_and_brought_back_after_its_undo_stands_on_its_source_again(service: Service) -> None:
+    source = await one(service, "source")
+    made = (await read(service, source))["operation_id"]
+    derived = await one(service, "derived", derived_from=[source])
+    await undo(service, (await read(service, derived))["operation_id"])
+    moved = await service.client.post(f"/v1/memories/{derived}/state", json={"state": "activated"})
+    assert moved.status_code == 200, moved.text
+    refused = await service.client.post(f"/v1/operations/{made}/undo")
+    assert (refused.status_code, derived in refused.json()["detail"]) == (409, True)
+    await undo(service, moved.json()["operation_id"])
+    assert (await undo(service, made))["archived"] == [source]
+
+
 async def test_known_time_through_get_list_and_recall(service: Service, clock: Clock) -> None:
     start = clock.now
     memory_id = await one(service, "The meeting is on Tuesday.")

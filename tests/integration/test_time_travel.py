@@ -77,7 +77,16 @@ class Model:
             for derived, source in self.sources.items()
             if derived in self.memories
         )
-        return not stands and all(self.versions[memory] == version for memory, version in there.items())
+        return not stands and not any(self.changed_since(memory, version) for memory, version in there.items())
+
+    def changed_since(self, memory: str, version: int) -> bool:
+        """Whether an operation that stands changed it: one not undone, and no undo, which leaves it as it was."""
+        return any(
+            later.after.get(memory, 0) > version
+            and not later.undone
+            and not (later.undoes is not None and self.operations[later.undoes].undone)
+            for later in self.operations.values()
+        )
 
     def derived(self, memory: str) -> set[str]:
         below = {derived for derived, source in self.sources.items() if source == memory and derived in self.memories}

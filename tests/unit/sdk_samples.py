@@ -73,6 +73,9 @@ RECALL: dict[str, Any] = {
     "degraded": False,
     "notes": [],
     "timings_ms": {"total": 3.5},
+    "confidence": 0.75,
+    "no_evidence": False,
+    "signals": {},
 }
 CONTEXT: dict[str, Any] = {
     "text": "[1] Sam: Ada moved to Lisbon.",
@@ -83,6 +86,8 @@ CONTEXT: dict[str, Any] = {
     "tokens": 9,
     "degraded": False,
     "notes": [],
+    "confidence": 0.75,
+    "no_evidence": False,
 }
 RECIPE: dict[str, Any] = {
     "name": "words",
